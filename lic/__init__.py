@@ -1,0 +1,1 @@
+"""Learned image compression for machines: train with ML-CLIPSim, judge by rate-task curves."""

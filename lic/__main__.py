@@ -1,0 +1,47 @@
+"""python -m lic COMMAND: what there is besides train.py and eval.py.
+
+compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
+curves results/*.json           figure and BD-rate table of results files
+demo-networks [NAME ...]        train the embedded CLIP, classifier, detector and segmenter from nothing
+"""
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from lic.cli import fail, reporting_mistakes
+
+COMMANDS = ("compare", "curves", "demo-networks")
+
+
+def main(argv: list[str]) -> None:
+    """Run a command."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(__doc__)
+        return
+    name, arguments = argv[0], argv[1:]
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        fail("lic", f"command '{name}' is unknown{hint} Choose from: {', '.join(COMMANDS)}")
+    with reporting_mistakes(f"lic {name}"):
+        _command(name)(arguments)
+
+
+def _command(name: str) -> Callable[[list[str]], object]:
+    """Import a command when it is called: torch takes seconds."""
+    if name == "compare":
+        from lic.evaluation import compare
+
+        return compare.main
+    if name == "curves":
+        from lic.curves import command
+
+        return command.main
+    from lic.training import demo_networks
+
+    return demo_networks.main
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,133 @@
+"""Frozen CLIP image encoders of open_clip that give their patch tokens layer by layer."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lic.backbones.demo import load_demo_clip
+
+
+class ClipFeatures(NamedTuple):
+    """What an encoder makes of images.
+
+    Attributes:
+        tokens: for each chosen layer (N, L, C), patch tokens without the class token; L and C may differ by layer.
+        embedding: (N, D), the global image embedding.
+    """
+
+    tokens: list[Tensor]
+    embedding: Tensor
+
+
+class ClipTower(nn.Module):
+    """A frozen vision tower; it stays in eval mode whatever is asked of it.
+
+    Attributes:
+        input_px: side of the square images that it takes.
+        patch_px: side of its patches (its total stride for a ResNet).
+        num_layers: layers to choose from: transformer blocks, or stem and stages of a ResNet.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, visual: nn.Module, input_px: int | None = None) -> None:
+        super().__init__()
+        self.visual = visual.requires_grad_(False).eval()
+        self.register_buffer("mean", torch.tensor(_statistics(visual, "image_mean", open_clip.OPENAI_DATASET_MEAN)))
+        self.register_buffer("std", torch.tensor(_statistics(visual, "image_std", open_clip.OPENAI_DATASET_STD)))
+        own_px = int(max(_pair(visual.image_size)))
+        self.patch_px = int(max(_pair(getattr(visual, "patch_size", 32))))
+        self.input_px = input_px or own_px
+        if self.input_px != own_px:
+            _resize_positions(visual, self.input_px, self.patch_px)
+        probe = torch.zeros(1, 3, self.input_px, self.input_px)
+        with torch.no_grad():
+            self.num_layers = len(self._intermediates(probe)["image_intermediates"])
+
+    def _intermediates(self, image: Tensor) -> dict[str, Any]:
+        output: dict[str, Any] = self.visual.forward_intermediates(image)  # type: ignore[operator]  # open_clip's method
+        return output
+
+    def train(self, mode: bool = True) -> "ClipTower":
+        """Stay in eval mode: the encoder is a measuring instrument."""
+        return super().train(False)
+
+    def forward(self, image: Tensor, layers: Sequence[int]) -> ClipFeatures:
+        """Return the features of images.
+
+        Args:
+            image: (N, 3, input_px, input_px), RGB in [0, 1].
+            layers: indices below num_layers.
+        """
+        normalised = (image - self.mean[:, None, None]) / self.std[:, None, None]
+        output = self._intermediates(normalised)
+        tokens = [_as_tokens(output["image_intermediates"][layer]) for layer in layers]
+        return ClipFeatures(tokens, output["image_features"])
+
+
+def load_clip_tower(pretrained: str, encoder: str, input_px: int | None = None) -> ClipTower:
+    """Return a frozen tower.
+
+    Args:
+        pretrained: `demo` (the embedded weights), an open_clip tag such as `openai`, or a local file.
+        encoder: open_clip's model name, such as `ViT-B-16`; unused by `demo`.
+        input_px: side of the images; other than the encoder's own, its positional embedding is interpolated.
+
+    Raises:
+        ValueError: in one line: unknown encoder or tag, weights that do not fit or cannot be downloaded.
+    """
+    if pretrained == "demo":
+        return ClipTower(load_demo_clip().visual, input_px)
+    if encoder not in open_clip.list_models():
+        raise ValueError(f"encoder '{encoder}' is unknown to open_clip; python -c 'import open_clip; "
+                         "print(open_clip.list_models())' lists the names")
+    tags = open_clip.list_pretrained_tags_by_model(encoder)
+    if not Path(pretrained).is_file() and pretrained not in tags:
+        raise ValueError(f"pretrained '{pretrained}' is neither a file nor an open_clip tag of {encoder}. "
+                         f"Choose from: demo, {', '.join(tags)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="QuickGELU mismatch")  # silently different features otherwise
+            model = open_clip.create_model(encoder, pretrained=pretrained)
+    except Exception as error:  # open_clip, the hub's client and torch raise whatever they like
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"weights '{pretrained}' of {encoder} cannot be loaded: {reason[:200]} "
+                         "(--mlclipsim.pretrained also takes a local file, or 'demo')") from error
+    return ClipTower(model.visual, input_px)
+
+
+def _statistics(visual: nn.Module, name: str, default: Sequence[float]) -> list[float]:
+    value = getattr(visual, name, None)
+    return list(value) if value is not None else list(default)
+
+
+def _pair(value: Any) -> Sequence[int]:
+    return value if isinstance(value, Sequence) else (value, value)
+
+
+def _as_tokens(features: Tensor) -> Tensor:
+    """Return (N, C, H, W) feature maps as tokens (N, H * W, C)."""
+    return features.flatten(2).transpose(1, 2) if features.dim() == 4 else features
+
+
+def _resize_positions(visual: nn.Module, input_px: int, patch_px: int) -> None:
+    """Interpolate a ViT's positional embedding over its 2-D grid, class token kept (as open_clip does at loading)."""
+    position = getattr(visual, "positional_embedding", None)
+    if not isinstance(position, nn.Parameter):
+        raise ValueError(f"this encoder takes {_pair(visual.image_size)[0]} px only; leave input_px to its default")
+    if input_px % patch_px:
+        raise ValueError(f"input_px must be a multiple of the encoder's patch of {patch_px} px, got {input_px}")
+    grid = [int(side) for side in visual.grid_size]  # type: ignore[union-attr]  # a tuple on every open_clip ViT
+    extra, patches = position[: -grid[0] * grid[1]], position[-grid[0] * grid[1] :]
+    patches = patches.T.reshape(1, -1, *grid)
+    side = input_px // patch_px
+    patches = F.interpolate(patches, (side, side), mode="bicubic", antialias=True, align_corners=False)
+    resized = torch.cat([extra, patches.flatten(2)[0].T])
+    visual.positional_embedding = nn.Parameter(resized, requires_grad=False)

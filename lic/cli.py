@@ -1,0 +1,178 @@
+"""YAML and command line -> a frozen dataclass of `lic.config`; every mistake is one line and exit code 2.
+
+`--config a.yaml --key value` overrides from left to right, unknown keys are refused, `--print_config` shows the
+result, and the file written by `save_config` reruns the experiment.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import jsonargparse
+import yaml
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+Config = TypeVar("Config", bound="DataclassInstance")
+
+
+def fail(prog: str, message: str) -> NoReturn:
+    """Print one line that says what is wrong and exit with code 2."""
+    print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """An ArgumentParser whose help is a line per setting and whose errors are one line, with the nearest name."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        fail(str(self.prog), self._explain(message))
+
+    def _flags(self) -> list[str]:
+        return [action.option_strings[-1 if action.dest == "help" else 0] for action in self._shown()]
+
+    def _shown(self) -> list[Any]:
+        """Return the actions that stand for a setting, not for a group of them."""
+        return [
+            action
+            for action in self._actions
+            if action.option_strings
+            and action.help != jsonargparse.SUPPRESS
+            and (action.metavar != "CONFIG" or action.dest == "config")
+        ]
+
+    def _explain(self, message: str) -> str:
+        if unrecognised := re.match(r"unrecognized arguments: (\S+)", message, re.I):
+            return self._unknown(unrecognised[1].split("=")[0], "")
+        if unknown := re.search(r"Option '([\w.]+)' is not accepted", message):
+            return self._unknown(unknown[1], "--")
+        if unknown := re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message):
+            return self._unknown(f"{unknown[1]}.{unknown[2]}", "--")
+        if match := re.match(r'Parser key "([\w.]+)":\s*(.*)', message, re.S):
+            return self._wrong_value(match[1], match[2])
+        return message
+
+    def _unknown(self, name: str, prefix: str) -> str:
+        if not name.startswith("-") and not prefix:
+            return f"unexpected value '{name}': a setting takes one value unless it is a list"
+        flags = self._flags()
+        near = difflib.get_close_matches(prefix + name, flags, n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0].removeprefix(prefix)}'?" if near else ";"
+        return f"setting '{name}' is unknown{hint} Choose from: {', '.join(f.removeprefix(prefix) for f in flags)}"
+
+    def _wrong_value(self, key: str, detail: str) -> str:
+        value = detail.rsplit("Got value: ", 1)[-1].strip() if "Got value: " in detail else ""
+        choices = re.findall(r"Literal\[([^\]]*)\]", detail)
+        names = [name.strip(" '\"") for name in choices[0].split(",")] if choices else []
+        if not names:
+            expected = re.search(r"Expected an? (?:<class ')?([\w.\[\] ]+)", detail)
+            return f"{key} {value!r} is not valid: expected {expected[1]}" if expected else f"{key}: {detail}"
+        wrong = next((word for word in re.findall(r"[\w./-]+", value) if word not in names), value)
+        near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.3)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        return f"{key} '{wrong}' is unknown{hint} Choose from: {', '.join(names)}"
+
+    def format_help(self, formatter: Any = None) -> str:
+        """Return the description, then a line per setting with its default."""
+        lines = [str(self.description or "").strip(), ""]
+        for flag, action in zip(self._flags(), self._shown(), strict=True):
+            choices = re.search(r"Literal\[([^\]]*)\]", str(getattr(action, "_typehint", "")))
+            text = re.split(r" \(type:|After applying| after applying", str(action.help))[0].strip()
+            names = f" {{{choices[1]}}}".replace("'", "") if choices else ""
+            default = "" if action.default in (None, "==SUPPRESS==") else f" [{_show(action.default)}]"
+            lines.append(f"  {flag:24} {text}{names}{default}")
+        return "\n".join(lines) + "\n"
+
+
+def _show(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _gather_lists(argv: Sequence[str], list_flags: set[str]) -> list[str]:
+    """Return argv with `--task a b` written as `--task=["a", "b"]`, the form that jsonargparse takes."""
+    gathered: list[str] = []
+    position = 0
+    while position < len(argv):
+        flag, values = argv[position], []
+        position += 1
+        if flag not in list_flags:
+            gathered.append(flag)
+            continue
+        while position < len(argv) and not argv[position].startswith("--"):
+            values.append(argv[position])
+            position += 1
+        is_yaml = len(values) == 1 and values[0][:1] == "["
+        numbers_as_they_are = [value if _is_number(value) else json.dumps(value) for value in values]
+        gathered.append(f"{flag}={values[0] if is_yaml else '[' + ', '.join(numbers_as_they_are) + ']'}")
+    return gathered
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", text) is not None
+
+
+def _list_flags(config_class: type, prefix: str = "--") -> set[str]:
+    flags: set[str] = set()
+    for field in dataclasses.fields(config_class):
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            flags |= _list_flags(field.type, f"{prefix}{field.name}.")
+        elif "list[" in str(field.type):
+            flags.add(prefix + field.name)
+    return flags
+
+
+def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, description: str) -> Config:
+    """Return the settings that the command line and its YAML files give.
+
+    Args:
+        config_class: a frozen dataclass of `lic.config`.
+        argv: the words after the program's name.
+        prog: the program's name in messages.
+        description: what `--help` shows above the settings.
+    """
+    parser = Parser(prog=prog, description=description, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of the settings below")
+    parser.add_class_arguments(config_class, as_group=False)
+    settings = parser.parse_args(_gather_lists(argv, _list_flags(config_class)))
+    try:
+        values = vars(parser.instantiate(settings))
+        return config_class(**{name: values[name] for name in config_class.__dataclass_fields__})
+    except ValueError as error:
+        fail(prog, str(error))
+
+
+def save_config(config: Any, path: Path) -> None:
+    """Write the settings as the YAML file that `--config` reads back."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".yaml", delete=False) as file:
+        yaml.safe_dump(dataclasses.asdict(config), file, sort_keys=False)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def with_resumed_config(argv: Sequence[str]) -> list[str]:
+    """Return argv preceded by the settings saved beside the checkpoint of `--resume`, if it names one."""
+    words = [word for argument in argv for word in argument.split("=", 1)]
+    if "--resume" not in words[:-1]:
+        return list(argv)
+    saved = Path(words[words.index("--resume") + 1]).parent / "config.yaml"
+    return ["--config", str(saved), *argv] if saved.is_file() else list(argv)
+
+
+@contextlib.contextmanager
+def reporting_mistakes(prog: str) -> Iterator[None]:
+    """Turn a ValueError or OSError, which are for people, into one line and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        *_, last_line = str(error).strip().splitlines() or [type(error).__name__]
+        fail(prog, re.sub(r"^(ValueError|OSError): ", "", last_line))

@@ -1,0 +1,113 @@
+"""Checkpoints that are safe to open: safetensors with a JSON header; Lightning's own are read as weights only."""
+
+import copy
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+
+from lic.codecs.build import build_codec
+from lic.codecs.codec import Codec
+from lic.config import CodecName
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a codec is and where it comes from.
+
+    Attributes:
+        codec, num_channels, num_latent_channels: what `build_codec` takes.
+        lmbda: the operating points that it was trained for.
+        distortion: what it was trained to keep.
+        data: what it was trained on.
+        steps: optimiser steps.
+        versions: of the libraries that trained it.
+    """
+
+    codec: CodecName
+    num_channels: int
+    num_latent_channels: int
+    lmbda: list[float]
+    distortion: str
+    data: str
+    steps: int
+    versions: dict[str, str]
+
+
+class LoadedCodec(NamedTuple):
+    """A codec in eval mode, its header, and the SHA-256 of its file."""
+
+    codec: Codec
+    header: Header
+    sha256: str
+
+
+def save_codec(codec: Codec, header: Header, path: Path, is_half: bool = False) -> None:
+    """Write a codec with CDF tables built, atomically.
+
+    Args:
+        codec: any state; it is not changed.
+        header: what is written beside the weights.
+        path: a .safetensors file.
+        is_half: round the weights to fp16 first; the tables are built from the rounded weights.
+    """
+    codec = copy.deepcopy(codec).cpu().eval()
+    if is_half:
+        for parameter in codec.parameters():
+            parameter.data = parameter.data.half().float()
+    codec.build_tables()
+    tensors = {name: tensor.contiguous() for name, tensor in codec.state_dict().items()}
+    if is_half:
+        names = {name for name, _ in codec.named_parameters()}
+        tensors = {name: tensor.half() if name in names else tensor for name, tensor in tensors.items()}
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file(tensors, temporary, {"lic": json.dumps(dataclasses.asdict(header))})
+    temporary.replace(path)
+
+
+def load_codec(path: Path) -> LoadedCodec:
+    """Return the codec of a .safetensors file or of a Lightning .ckpt, on the CPU, in eval mode.
+
+    Raises:
+        ValueError: in one line: no such file, damaged, not a codec's, or of an unknown codec.
+    """
+    if not path.is_file():
+        raise ValueError(f"checkpoint {path} does not exist")
+    try:
+        header, state = _read_lightning(path) if path.suffix == ".ckpt" else _read_safetensors(path)
+        codec = build_codec(header.codec, header.num_channels, header.num_latent_channels)
+        codec.load_state_dict(state)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"checkpoint {path} is damaged or is not a codec's: {reason[:160]}") from error
+    return LoadedCodec(codec.eval(), header, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def read_header(settings: dict[str, Any]) -> Header:
+    """Return the header in a JSON object, refusing codecs that this version does not know."""
+    header = Header(**settings)
+    if header.codec not in get_args(CodecName):
+        raise ValueError(f"codec '{header.codec}' is unknown. Choose from: {', '.join(get_args(CodecName))}")
+    return header
+
+
+def _read_safetensors(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
+    with safetensors.safe_open(path, "pt") as file:
+        header = read_header(json.loads((file.metadata() or {})["lic"]))
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no mapping
+    return header, state
+
+
+def _read_lightning(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    prefix = "codec."
+    state = {name.removeprefix(prefix): v for name, v in content["state_dict"].items() if name.startswith(prefix)}
+    return read_header(content["lic"]), state

@@ -1,0 +1,1 @@
+"""From results files to rate-task curves: figure, tables and BD-rate."""

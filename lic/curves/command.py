@@ -1,0 +1,98 @@
+"""Draw and tabulate results files.
+
+    python -m lic curves results/*.json
+    python -m lic curves results/*.json --out curves.png --reference jpeg
+
+A mistake is one line on stderr and exit code 2.
+"""
+
+import argparse
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from lic.curves.results import Results, load_results
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with one line, without the usage that argparse would print first."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Draw the rate-task figure of some results files, print their table and their BD-rates.
+
+    Args:
+        argv: the words after `python -m lic curves`.
+
+    Returns:
+        0, the exit code.
+    """
+    parser = _Parser(prog="python -m lic curves", description="Draw and tabulate results files; print BD-rates.")
+    parser.add_argument("results", nargs="+", type=Path, help="results files, as eval.py writes them; one dataset")
+    parser.add_argument("--out", type=Path, default=Path("curves.png"), help="the figure to write (%(default)s)")
+    parser.add_argument(
+        "--reference",
+        metavar="NAME_OR_FILE",
+        help="what BD-rates compare with: a codec, 'codec / distortion', or a results file "
+        "(the first one trained for mse, else jpeg, else the first)",
+    )
+    options = parser.parse_args(argv)
+    try:
+        _show(options.results, options.out, options.reference)
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+def _show(paths: Sequence[Path], out: Path, reference_name: str | None) -> None:
+    results = [load_results(path) for path in paths]
+    reference = _choose_reference(results, paths, reference_name)
+    if not any(each is reference for each in results):
+        results.insert(0, reference)
+    _check_datasets(results)
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"expected --out to end in .png, came '{out}'")
+
+    # Late, so that --help and mistakes answer at once.
+    from lic.curves.figure import draw_curves
+    from lic.curves.table import print_bd_rates, print_results
+
+    try:
+        draw_curves(results, out)
+    except OSError as error:
+        raise ValueError(f"cannot write '{out}': {error.strerror or error}; choose another --out") from error
+    print_results(results)
+    if len(results) > 1:
+        print_bd_rates(reference, results)
+    print(f"figure: {out}")
+
+
+def _choose_reference(results: Sequence[Results], paths: Sequence[Path], name: str | None) -> Results:
+    """Return the results with this name or from this file; without a name, the customary reference."""
+    if name is None:
+        trained_for_mse = [each for each in results if each.distortion == "mse"]
+        jpeg = [each for each in results if each.codec == "jpeg"]
+        return (trained_for_mse or jpeg or list(results))[0]
+    matches = [each for each in results if name == each.name] or [each for each in results if name == each.codec]
+    if len(matches) > 1:
+        raise ValueError(f"--reference '{name}' fits {len(matches)} of the results; give its file instead")
+    if matches:
+        return matches[0]
+    if Path(name).is_file():
+        same = [each for each, path in zip(results, paths, strict=True) if path.resolve() == Path(name).resolve()]
+        return same[0] if same else load_results(name)
+    names = list(dict.fromkeys(each.name for each in results))
+    nearest = get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+    raise ValueError(f"--reference '{name}' is neither a file nor a codec here{hint} Choose from: {', '.join(names)}")
+
+
+def _check_datasets(results: Sequence[Results]) -> None:
+    """Refuse results from several datasets: neither their rates nor their scores can be compared."""
+    datasets = list(dict.fromkeys(each.dataset for each in results))
+    if len(datasets) > 1:
+        listed = "; ".join(f"'{dataset}'" for dataset in datasets)
+        raise ValueError(f"expected results on one dataset, came {listed}; call this once for each")

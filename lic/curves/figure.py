@@ -1,0 +1,142 @@
+"""The rate-task figure: one panel for each task and quality, over bits per pixel."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from lic.curves.results import HEADLINE, LABEL, Results, list_tasks
+
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color), which colour-blind readers can tell apart.
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+_GREYS = ("#6f6f6f", "#a3a3a3", "#505050", "#bcbcbc")
+_DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
+_INK = "#333333"
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.5,
+    "text.color": _INK,
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#666666",
+    "ytick.color": "#666666",
+}
+
+_TITLE = {
+    "imagenet-cls": "Classification, top-1 (%)",
+    "coco-det": "Detection, box AP (%)",
+    "voc-seg": "Segmentation, mIoU (%)",
+    "psnr_db": "PSNR (dB)",
+}
+
+
+def draw_curves(results: Sequence[Results], path: Path | str) -> None:
+    """Draw quality over rate as a PNG: the headline score of each task, PSNR and ML-CLIPSim.
+
+    Learned codecs are coloured lines, conventional ones dashed and grey, single points markers without a line; the
+    uncompressed images are a thin dashed ceiling. The rate axis is logarithmic: equal savings are equal distances.
+
+    Args:
+        results: at least one codec, all on the same dataset.
+        path: the PNG to write; its folder exists.
+
+    Raises:
+        ValueError: there is no point to draw.
+        OSError: the folder is missing or cannot be written.
+    """
+    if not any(each.points for each in results):
+        raise ValueError("expected at least one operating point to draw, came none; evaluate a codec first")
+    panels = [*list_tasks(results), "psnr_db", "mlclipsim"]
+    num_columns = {2: 2, 4: 2}.get(len(panels), 3)
+    num_rows = math.ceil(len(panels) / num_columns)
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(3.7 * num_columns + 0.3, 2.9 * num_rows + 0.9), dpi=150, layout=layout)
+        FigureCanvasAgg(figure)
+        axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
+        lines = [_line(results, index) for index in range(len(results))]
+        for axis, quality in zip(axes, panels, strict=False):
+            _draw_panel(axis, results, lines, quality)
+        for axis in axes[max(0, len(panels) - num_columns) : len(panels)]:
+            axis.set_xlabel("bits per pixel")
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        _draw_legend(figure, axes[len(panels) :], lines)
+        datasets = ", ".join(dict.fromkeys(each.dataset for each in results))
+        figure.suptitle(f"Rate-task curves on {datasets}", x=0.012, ha="left", fontsize=13, fontweight="bold")
+        figure.savefig(path, format="png", facecolor="white")
+
+
+def _line(results: Sequence[Results], index: int) -> Line2D:
+    """Return the look of one curve, the same in every panel and in the legend."""
+    codec = results[index]
+    order = sum(each.is_learned == codec.is_learned for each in results[:index])
+    if codec.is_learned:
+        line = Line2D([], [], label=codec.name, linewidth=2, markersize=6, markeredgecolor="white", zorder=3)
+        line.set(color=_COLOURS[order % len(_COLOURS)], marker=_MARKERS[order % len(_MARKERS)])
+    else:
+        line = Line2D([], [], label=codec.name, linewidth=1.6, marker=".", markersize=6)
+        line.set(color=_GREYS[order % len(_GREYS)], linestyle=_DASHES[order % len(_DASHES)])
+    if len(codec.points) == 1:
+        line.set_linestyle("")
+    return line
+
+
+def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D], quality: str) -> None:
+    percent = 100 if quality in HEADLINE else 1
+    for each, line in zip(results, lines, strict=True):
+        pairs = [(p.bpp, percent * p.score(quality)) for p in each.points if math.isfinite(p.score(quality))]
+        curve = Line2D([bpp for bpp, _ in pairs], [value for _, value in pairs])
+        curve.update_from(line)
+        axis.add_line(curve)
+    axis.relim()
+    axis.autoscale_view()
+    axis.set_title(_TITLE.get(quality, LABEL[quality]), loc="left", fontsize=10.5, fontweight="bold")
+    axis.yaxis.set_major_locator(MaxNLocator(6))
+    _scale_rate(axis, [point.bpp for each in results for point in each.points])
+    ceilings = {each.ceiling[quality][HEADLINE[quality]] for each in results if quality in each.ceiling}
+    for ceiling in ceilings:
+        axis.axhline(percent * ceiling, color=_INK, linestyle=(0, (7, 3)), linewidth=1)
+        across = axis.get_yaxis_transform()
+        place = (0.01, percent * ceiling)
+        axis.annotate("uncompressed", place, (0, 3), xycoords=across, textcoords="offset points", fontsize=8)
+    if ceilings:
+        axis.margins(y=0.1)
+
+
+def _scale_rate(axis: Axes, bpps: Sequence[float]) -> None:
+    """Make the rate axis logarithmic, at least a factor of four wide, with ticks at round numbers."""
+    low, high = min(bpps) / 1.15, max(bpps) * 1.15
+    widen = max(1.0, math.sqrt(4 * low / high))
+    low, high = low / widen, high * widen
+    axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    steps = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 4, 5, 7)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    axis.xaxis.set_major_locator(FixedLocator([step * 10.0**decade for decade in decades for step in steps]))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda bpp, _: f"{bpp:g}"))
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_legend(figure: Figure, free: Sequence[Axes], lines: Sequence[Line2D]) -> None:
+    """Put the legend into the first free panel, or below the figure."""
+    if free:
+        free[0].legend(handles=lines, loc="center left", frameon=False, fontsize=10, handlelength=3, labelspacing=0.9)
+    else:
+        figure.legend(handles=lines, loc="outside lower left", frameon=False, ncols=min(len(lines), 3), handlelength=3)

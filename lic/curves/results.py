@@ -1,0 +1,249 @@
+"""Results as data: what one codec costs and what it is worth on one dataset, as a JSON file.
+
+    {"codec": "mbt2018-mean", "distortion": "mlclipsim", "dataset": "demo-scenes (embedded)",
+     "points": [{"lmbda": 0.01, "bpp": 0.21, "psnr_db": 27.4, ..., "coco-det": {"ap": 0.5, "ap50": 0.8}}],
+     "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"}}
+
+Figures, tables and BD-rates are drawn from these files alone. A value that could not be measured is `null` in the file
+and NaN here.
+"""
+
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, get_type_hints
+
+HEADLINE = {"imagenet-cls": "top1", "coco-det": "ap", "voc-seg": "miou"}
+"""The one score of each task, in [0, 1], that tables, figures and BD-rates show."""
+
+FULL_REFERENCE = ("psnr_db", "ms_ssim", "mlclipsim")
+"""The qualities that every point has: its reconstructions compared with the originals."""
+
+LABEL = {
+    "imagenet-cls": "top-1",
+    "coco-det": "box AP",
+    "voc-seg": "mIoU",
+    "psnr_db": "PSNR",
+    "ms_ssim": "MS-SSIM",
+    "mlclipsim": "ML-CLIPSim",
+}
+"""What people call each quality."""
+
+TaskScores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operating point of a codec, averaged over a dataset. Higher is better for every quality."""
+
+    lmbda: float | None
+    """Rate-distortion trade-off the weights were trained for; None for codecs without one."""
+    quality: int | None
+    """Quality setting of a conventional codec such as JPEG; None for learned codecs."""
+    checkpoint: str | None
+    """SHA-256 of the weights."""
+    bpp: float
+    """Bits per pixel of the real streams, headers included."""
+    bpp_estimated: float | None
+    """Bits per pixel according to the likelihoods."""
+    psnr_db: float
+    ms_ssim: float
+    mlclipsim: float
+    encode_seconds: float
+    """Per image, as `decode_seconds`."""
+    decode_seconds: float
+    num_images: int
+    tasks: TaskScores = field(default_factory=dict)
+    """Scores by task, such as {"coco-det": {"ap": 0.5, "ap50": 0.8}}."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.bpp) and self.bpp > 0):
+            raise ValueError(f"expected a positive number of bits per pixel, came bpp {self.bpp}")
+        _check_tasks(self.tasks)
+
+    def score(self, name: str) -> float:
+        """Return the value of a quality, or the headline score of a task; NaN where it was not measured.
+
+        Args:
+            name: one of `FULL_REFERENCE` or of the tasks in `HEADLINE`.
+        """
+        if name in FULL_REFERENCE:
+            return float(getattr(self, name))
+        if name not in HEADLINE:
+            raise ValueError(_unknown("quality", name, [*FULL_REFERENCE, *HEADLINE]))
+        return self.tasks[name][HEADLINE[name]] if name in self.tasks else math.nan
+
+
+@dataclass(frozen=True)
+class Results:
+    """The operating points of one codec on one dataset."""
+
+    codec: str
+    distortion: str | None
+    """What the codec was trained for; None for conventional codecs."""
+    dataset: str
+    points: tuple[Point, ...]
+    """Sorted by bpp."""
+    ceiling: TaskScores
+    """Scores of the tasks on the uncompressed images."""
+    environment: dict[str, str]
+
+    def __post_init__(self) -> None:
+        _check_tasks(self.ceiling)
+        object.__setattr__(self, "points", tuple(sorted(self.points, key=lambda point: point.bpp)))
+
+    @property
+    def name(self) -> str:
+        """Codec and, where there is one, the distortion it was trained for."""
+        return f"{self.codec} / {self.distortion}" if self.distortion else self.codec
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether this is a trained codec, not JPEG and its kind."""
+        return all(point.quality is None for point in self.points)
+
+
+def list_tasks(results: Sequence[Results]) -> list[str]:
+    """Return the tasks that any of these results has measured, in the order of `HEADLINE`."""
+    measured = {task for r in results for scores in (r.ceiling, *(p.tasks for p in r.points)) for task in scores}
+    return [task for task in HEADLINE if task in measured]
+
+
+def read_environment() -> dict[str, str]:
+    """Return what numbers may depend on: versions, machine, commit of the checkout, date. Never fails."""
+    environment = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version()}
+    for package in ("lic", "torch", "torchvision", "compressai", "open_clip_torch"):
+        try:
+            environment[package] = version(package)
+        except PackageNotFoundError:
+            environment[package] = "not installed"
+    environment |= {"platform": platform.platform(), "cpu": _cpu_name(), "cpus": str(os.cpu_count())}
+    root = Path(__file__).resolve().parents[2]
+    if (root / ".git").exists():
+        git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+        try:
+            commit = subprocess.check_output(git, text=True, stderr=subprocess.DEVNULL, timeout=10)
+            environment["commit"] = commit.strip()
+        except (OSError, subprocess.SubprocessError):
+            environment["commit"] = "unknown"
+    return environment
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def save_results(results: Results, path: Path | str) -> None:
+    """Write results as JSON; an interrupted write leaves an older file as it was."""
+    path = Path(path)
+    points = [{**{k: v for k, v in asdict(p).items() if k != "tasks"}, **p.tasks} for p in results.points]
+    content = _without_nan({**asdict(results), "points": points})
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_results(path: Path | str) -> Results:
+    """Read a results file.
+
+    Raises:
+        ValueError: the file is missing, is not JSON, or is not a results file; one line with path and cause.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"results file '{path}' does not exist; `python eval.py` writes such files") from None
+    except OSError as error:
+        raise ValueError(f"results file '{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"results file '{path}' is not text; expected one as `python eval.py` writes it") from error
+    try:
+        return _parse_results(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"results file '{path}' is not JSON ({error}); `python eval.py` writes it anew") from error
+    except ValueError as error:
+        raise ValueError(f"results file '{path}': {error}") from error
+
+
+def _parse_results(content: Any) -> Results:
+    names = [each.name for each in fields(Results)]
+    _check_keys("results", content, names)
+    unknown = [key for key in content if key not in names]
+    if unknown:
+        raise ValueError(_unknown("key", unknown[0], names))
+    kinds = (str, str | None, str, list, dict, dict)
+    for name, kind in zip(names, kinds, strict=True):
+        _check_type(name, content[name], kind)
+    points = tuple(_parse_point(point) for point in content["points"])
+    return Results(**{**content, "points": points, "ceiling": _parse_tasks(content["ceiling"])})
+
+
+def _parse_point(content: Any) -> Point:
+    kinds = {name: kind for name, kind in get_type_hints(Point).items() if name != "tasks"}
+    _check_keys("point", content, list(kinds))
+    values: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        values[name] = math.nan if kind is float and content[name] is None else content[name]
+        _check_type(name, values[name], kind if kind is int else kind | int)
+    return Point(**values, tasks=_parse_tasks({key: content[key] for key in content if key not in kinds}))
+
+
+def _parse_tasks(content: TaskScores) -> TaskScores:
+    _check_tasks(content)
+    for task, scores in content.items():
+        for name, score in scores.items():
+            _check_type(f"{task} {name}", score, float | int | None)
+    return {task: {k: math.nan if v is None else v for k, v in scores.items()} for task, scores in content.items()}
+
+
+def _check_keys(what: str, content: Any, names: Sequence[str]) -> None:
+    _check_type(what, content, dict)
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise ValueError(f"expected the keys {', '.join(names)} in the {what}, but {', '.join(missing)} is missing")
+
+
+def _check_type(what: str, value: Any, kind: Any) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"expected {what} as {getattr(kind, '__name__', kind)}, came {json.dumps(value)[:40]}")
+
+
+def _check_tasks(tasks: TaskScores) -> None:
+    for task, scores in tasks.items():
+        if task not in HEADLINE:
+            raise ValueError(_unknown("task", task, HEADLINE))
+        _check_type(task, scores, dict)
+        if HEADLINE[task] not in scores:
+            raise ValueError(f"expected the score '{HEADLINE[task]}' in {task}, came {', '.join(scores) or 'none'}")
+
+
+def _without_nan(value: Any) -> Any:
+    """Return JSON content with null for NaN and infinity, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _unknown(what: str, name: str, choices: Iterable[str]) -> str:
+    nearest = get_close_matches(name, list(choices), n=1)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+    return f"{what} '{name}' is unknown{hint} Choose from: {', '.join(choices)}"

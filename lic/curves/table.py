@@ -1,0 +1,134 @@
+"""Results as tables, in the terminal and in Markdown."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lic.curves.bd_rate import bd_rate
+from lic.curves.results import FULL_REFERENCE, HEADLINE, LABEL, Point, Results, list_tasks
+
+WIDTH = 100
+"""Columns of a table that goes to a file or a pipe, where no terminal tells its width."""
+
+_DIGITS = {"psnr_db": 2, "ms_ssim": 4, "mlclipsim": 4}
+
+
+class _Row(NamedTuple):
+    name: str
+    cells: list[str]
+    is_last: bool
+    """Whether the next row belongs to another codec."""
+
+
+def print_results(results: Sequence[Results], console: Console | None = None) -> None:
+    """Print one row for each operating point, and the uncompressed ceiling, as one table.
+
+    Args:
+        results: codecs on the same dataset.
+        console: where to print; the terminal if not given.
+    """
+    datasets = ", ".join(dict.fromkeys(each.dataset for each in results))
+    table = _new_table(f"{datasets}: task scores in percent")
+    table.add_column("codec", overflow="fold")
+    for column in _columns(results):
+        table.add_column(column, justify="right", no_wrap=True)
+    previous = ""
+    for row in _rows(results):
+        table.add_row("" if row.name == previous else escape(row.name), *row.cells, end_section=row.is_last)
+        previous = row.name
+    (console or _console()).print(table)
+
+
+def markdown_table(results: Sequence[Results]) -> str:
+    """Return the table of `print_results` in Markdown, ending in a newline."""
+    columns = ["codec", *_columns(results)]
+    lines = [_markdown_row(columns), _markdown_row(["---"] + ["---:"] * (len(columns) - 1))]
+    lines += [_markdown_row([row.name, *row.cells]) for row in _rows(results)]
+    return "\n".join(lines) + "\n"
+
+
+def print_bd_rates(reference: Results, results: Sequence[Results], console: Console | None = None) -> None:
+    """Print the BD-rate of each codec against a reference, for each quality and task, with the reasons below.
+
+    Args:
+        reference: the curve that stands for 0 %; passed over among the results.
+        results: codecs on the same dataset.
+        console: where to print; the terminal if not given.
+    """
+    console = console or _console()
+    qualities = [*FULL_REFERENCE, *list_tasks([reference, *results])]
+    table = _new_table(f"BD-rate against {reference.name}: bits at equal quality, less than 0 % is better")
+    table.add_column("codec", overflow="fold")
+    for quality in qualities:
+        table.add_column(LABEL[quality], justify="right", no_wrap=True)
+    notes: list[str] = []
+    for candidate in results:
+        if candidate is not reference:
+            cells = [_bd_cell(reference, candidate, quality, notes) for quality in qualities]
+            table.add_row(escape(candidate.name), *cells)
+    if table.row_count:
+        console.print(table)
+    for number, note in enumerate(notes, 1):
+        console.print(f"  [{number}] {note}", markup=False, highlight=False)
+
+
+def _bd_cell(reference: Results, candidate: Results, quality: str, notes: list[str]) -> str:
+    """Return a BD-rate with the number of its note, which is added to the notes."""
+    percent, note = bd_rate(reference, candidate, quality)
+    text = "-" if percent is None else f"{percent:+.1f} %"
+    if not note:
+        return text
+    if note not in notes:
+        notes.append(note)
+    return f"{text} [{notes.index(note) + 1}]"
+
+
+def _columns(results: Sequence[Results]) -> list[str]:
+    return ["setting", "bpp", *(LABEL[quality] for quality in (*FULL_REFERENCE, *list_tasks(results)))]
+
+
+def _rows(results: Sequence[Results]) -> Iterator[_Row]:
+    tasks = list_tasks(results)
+    for each in results:
+        for point in each.points:
+            values = [_number(point.score(quality), _DIGITS[quality]) for quality in FULL_REFERENCE]
+            cells = [_setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
+            yield _Row(each.name, cells, point is each.points[-1])
+    ceilings: list[list[str]] = []
+    for each in results:
+        scores = [_percent(each.ceiling[task][HEADLINE[task]]) if task in each.ceiling else "" for task in tasks]
+        if any(scores) and scores not in ceilings:
+            ceilings.append(scores)
+            yield _Row("uncompressed", ["", "", *("" for _ in FULL_REFERENCE), *scores], False)
+
+
+def _setting(point: Point) -> str:
+    if point.quality is not None:
+        return f"q {point.quality}"
+    return "" if point.lmbda is None else f"λ {point.lmbda:g}"
+
+
+def _number(value: float, num_digits: int) -> str:
+    return f"{value:.{num_digits}f}" if math.isfinite(value) else "-"
+
+
+def _percent(score: float) -> str:
+    return _number(100 * score, 1)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _new_table(title: str) -> Table:
+    return Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)

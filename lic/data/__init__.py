@@ -1,0 +1,1 @@
+"""Image sets: the demo scenes, folders of photographs, and readers of ImageNet, COCO and VOC."""

@@ -1,0 +1,88 @@
+"""Random training crops whose order depends on seed and step alone: a resumed run sees what it would have seen."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lic.images import UnreadableImage, pad_at_least, read_image
+
+MOST_UNREADABLE = 20  # in a row, before the folder is given up
+
+
+class Draw(NamedTuple):
+    """Which image to crop, and the seed of where."""
+
+    image: int
+    seed: int
+
+
+class Crop(NamedTuple):
+    """A crop, or a batch of them.
+
+    Attributes:
+        image: (3, crop_px, crop_px), RGB in [0, 1].
+        unreadable: index of an image that could not be read and gave way to the next one; -1 if none.
+    """
+
+    image: Tensor
+    unreadable: int
+
+
+class Crops(Dataset[Crop]):
+    """Crops of image files; an image smaller than a crop is mirrored at the border."""
+
+    def __init__(self, images: Sequence[Path], crop_px: int) -> None:
+        self.images = list(images)
+        self.crop_px = crop_px
+
+    def __getitem__(self, draw: Draw) -> Crop:
+        unreadable = -1
+        for offset in range(MOST_UNREADABLE):
+            index = (draw.image + offset) % len(self.images)
+            try:
+                return Crop(self._crop(read_image(self.images[index])[0], draw.seed), unreadable)
+            except UnreadableImage:
+                unreadable = index
+        raise ValueError(f"{MOST_UNREADABLE} images in a row could not be read, the last is {self.images[unreadable]}")
+
+    def _crop(self, image: Tensor, seed: int) -> Tensor:
+        image = pad_at_least(image[None], self.crop_px)[0]
+        generator = torch.Generator().manual_seed(seed)
+        top, left = (int(torch.randint(side - self.crop_px + 1, (), generator=generator)) for side in image.shape[-2:])
+        return image[:, top : top + self.crop_px, left : left + self.crop_px]
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches of draws, a shuffled pass over the images per epoch; batch k is the same wherever training resumes."""
+
+    def __init__(
+        self, num_images: int, batch_size: int, seed: int, first_batch: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
+        self.next_batch, self.rank, self.world_size = first_batch, rank, world_size
+
+    def __len__(self) -> int:
+        return max(self.num_images // (self.batch_size * self.world_size), 1)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch, first = divmod(self.next_batch, len(self))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        order = torch.randperm(self.num_images, generator=generator).tolist()
+        for batch in range(first, len(self)):
+            self.next_batch += 1
+            start = (batch * self.world_size + self.rank) * self.batch_size
+            positions = range(start, start + self.batch_size)
+            seed = (self.seed * 1_000_003 + epoch) * 1_000_000_007
+            yield [Draw(order[p % self.num_images], seed + p) for p in positions]
+
+
+def split_folder(images: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the images to train on and those held out: one in ten, at most 32, evenly spaced in sorted order."""
+    num_held_out = min(max(len(images) // 10, 1), 32)
+    held_out = {i * len(images) // num_held_out for i in range(num_held_out)}
+    training = [image for i, image in enumerate(images) if i not in held_out]
+    return training or list(images), [images[i] for i in sorted(held_out)]

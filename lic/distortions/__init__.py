@@ -1,0 +1,55 @@
+"""Distortions: full-reference, differentiable, 0 = identical; each with the scale that lets one lmbda serve all."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from torch import Tensor, nn
+
+from lic.config import DistortionName, MLCLIPSimConfig
+from lic.distortions.mlclipsim import MLCLIPSim
+from lic.distortions.mse import mse
+
+__all__ = ["Distortion", "MLCLIPSim", "build_distortion", "build_mlclipsim", "mse"]
+
+
+class Distortion(nn.Module):
+    """A distortion and its scale.
+
+    Attributes:
+        scale: what it is multiplied with, so that a value of `lmbda` on CompressAI's MSE grid asks for about the same
+            bits per pixel whatever the distortion.
+        metric: the module whose device and mode follow the training; None where there is none.
+    """
+
+    def __init__(self, measure: Callable[[Tensor, Tensor], Tensor], scale: float, metric: nn.Module | None) -> None:
+        super().__init__()
+        self.measure = measure
+        self.scale = scale
+        self.metric = metric
+
+    def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Return the unscaled distortion of each image, (N,)."""
+        return self.measure(reconstruction, image)
+
+
+MSE_SCALE = 255.0**2  # CompressAI: the error in 8-bit steps
+MLCLIPSIM_SCALE = 300.0  # lmbda * scale = 3 at lmbda 0.01
+
+
+def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
+    """Return the metric that the settings describe, in eval mode."""
+    return MLCLIPSim.from_pretrained(
+        config.pretrained, config.encoder, config.layers, config.weights, config.input_px
+    )
+
+
+def build_distortion(name: DistortionName, config: MLCLIPSimConfig) -> Distortion:
+    """Return a distortion by its name on the command line."""
+    match name:
+        case "mse":
+            return Distortion(mse, MSE_SCALE, None)
+        case "mlclipsim":
+            metric = build_mlclipsim(config)
+            return Distortion(metric.distance, MLCLIPSIM_SCALE, metric)
+        case _:
+            assert_never(name)

@@ -1,0 +1,147 @@
+"""ML-CLIPSim (Ding et al. 2026, arXiv 2605.09479): similarity of two images inside a frozen CLIP image encoder.
+
+    S(x, y) = sum_l w_l mean_p cos(h_lp(x), h_lp(y)) + w_g cos(g(x), g(y)),    w >= 0, sum w = 1
+
+h_lp is patch token p after layer l, g the global image embedding. The paper's layers and weights were not available to
+us: the defaults are four layers evenly spaced, the last included, and equal weights; both are settings.
+
+What keeps it sound as a training loss:
+
+- 1 - cos is computed as half the squared distance of the normalised tokens, in fp32: in bf16 1 - cos goes negative;
+- the reconstruction is clamped to [0, 1], and a pixel outside gets a gradient only where that points back in;
+- in train mode both images are shifted alike by a random offset below a patch, each pair by its own: codecs of
+  stride 16 share the grid of 16 px patches, and their decoder learns speckles at the same place of every patch. The
+  border is mirrored, not wrapped round: a wrap puts an edge into the picture that no image has;
+- images larger than the encoder's input are tiled (the tiles overlap where the sides are no multiple of it), never
+  shrunk; smaller ones are mirrored at the border, both alike.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lic.backbones.clip import ClipFeatures, ClipTower, load_clip_tower
+from lic.images import pad_at_least
+
+
+class MLCLIPSim(nn.Module):
+    """Similarity of reconstruction and image, at most 1, 1 for identical images; higher is better.
+
+        MLCLIPSim.from_pretrained("demo")(reconstruction, image)  # -> (N,)
+    """
+
+    layer_weights: Tensor
+
+    def __init__(
+        self, tower: ClipTower, layers: Sequence[int] | None = None, weights: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.tower = tower
+        self.layers = list(layers) if layers is not None else _evenly_spaced(tower.num_layers)
+        if not self.layers or not all(0 <= layer < tower.num_layers for layer in self.layers):
+            raise ValueError(f"layers must be in 0 .. {tower.num_layers - 1} for this encoder, got {self.layers}")
+        weights = list(weights) if weights is not None else [1.0] * (len(self.layers) + 1)
+        if len(weights) != len(self.layers) + 1 or min(weights) < 0 or sum(weights) <= 0:
+            raise ValueError(f"weights must be {len(self.layers) + 1} (one per layer, then the global embedding's), "
+                             f"none negative, not all 0; got {weights}")
+        self.register_buffer("layer_weights", torch.tensor(weights) / sum(weights))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained: str = "demo",
+        encoder: str = "ViT-B-16",
+        layers: Sequence[int] | None = None,
+        weights: Sequence[float] | None = None,
+        input_px: int | None = None,
+    ) -> "MLCLIPSim":
+        """Return the metric in eval mode on the weights `demo`, an open_clip tag, or a local file.
+
+        Args:
+            pretrained, encoder, input_px: see `load_clip_tower`.
+            layers: indices of the layers compared.
+            weights: one per layer, then the global embedding's; they are divided by their sum.
+        """
+        return cls(load_clip_tower(pretrained, encoder, input_px), layers, weights).eval()
+
+    def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Return the similarities, (N,).
+
+        Args:
+            reconstruction: (N, 3, H, W), RGB; clamped to [0, 1].
+            image: (N, 3, H, W), RGB in [0, 1].
+        """
+        return 1 - self.distance(reconstruction, image)
+
+    def distance(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Return 1 - similarity, (N,), without the cancellation of computing it so."""
+        pair = torch.cat([clamp_unit(reconstruction), image], 1)
+        if self.training:
+            pair = _shift(pair, self.tower.patch_px)
+        tiles = tile(pair, self.tower.input_px)
+        distorted = self.tower(tiles[:, :3], self.layers)
+        with torch.no_grad():
+            reference = self.tower(tiles[:, 3:], self.layers)
+        return self._distances(distorted, reference).reshape(len(image), -1).mean(1)
+
+    def _distances(self, distorted: ClipFeatures, reference: ClipFeatures) -> Tensor:
+        parts = [_one_minus_cos(a, b).mean(1) for a, b in zip(distorted.tokens, reference.tokens, strict=True)]
+        parts.append(_one_minus_cos(distorted.embedding, reference.embedding))
+        return (torch.stack(parts, 1) * self.layer_weights).sum(1)  # a matrix product would go to bf16 under autocast
+
+
+class _ClampUnit(torch.autograd.Function):
+    """Clamp to [0, 1] whose gradient survives outside where following it leads back in."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, image: Tensor) -> Tensor:
+        ctx.save_for_backward(image)
+        return image.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        (image,) = ctx.saved_tensors  # type: ignore[attr-defined]  # torch's stub lacks it
+        leads_out = ((image < 0) & (gradients[0] > 0)) | ((image > 1) & (gradients[0] < 0))
+        return gradients[0].masked_fill(leads_out, 0)
+
+
+def clamp_unit(image: Tensor) -> Tensor:
+    """Return the image clamped to [0, 1]; see `_ClampUnit` for its gradient."""
+    clamped: Tensor = _ClampUnit.apply(image)
+    return clamped
+
+
+def tile(image: Tensor, size_px: int) -> Tensor:
+    """Return the fewest square tiles that cover images, evenly spaced, (N * T, C, size_px, size_px), image by image."""
+    image = pad_at_least(image, size_px)
+    rows, columns = (_starts(side, size_px) for side in image.shape[-2:])
+    tiles = [image[..., top : top + size_px, left : left + size_px] for top in rows for left in columns]
+    return torch.stack(tiles, 1).flatten(0, 1)
+
+
+def _starts(side_px: int, size_px: int) -> list[int]:
+    num_tiles = -(-side_px // size_px)
+    return [round(i * (side_px - size_px) / max(num_tiles - 1, 1)) for i in range(num_tiles)]
+
+
+def _shift(image: Tensor, patch_px: int) -> Tensor:
+    """Return each image moved by its own random offset in [-patch_px / 2, patch_px / 2), its border mirrored."""
+    height, width = image.shape[-2:]
+    margin = patch_px // 2
+    mode = "reflect" if min(height, width) > margin else "replicate"
+    padded = F.pad(image, (margin, margin, margin, margin), mode=mode)
+    offsets = torch.randint(0, 2 * margin, (len(image), 2)).tolist()
+    moved = [one[:, top : top + height, left : left + width] for one, (top, left) in zip(padded, offsets, strict=True)]
+    return torch.stack(moved)
+
+
+def _one_minus_cos(a: Tensor, b: Tensor) -> Tensor:
+    """Return 1 - cosine over the last axis, exactly 0 for equal vectors and never negative."""
+    a, b = (vectors if vectors.dtype == torch.float64 else vectors.float() for vectors in (a, b))
+    return (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
+
+
+def _evenly_spaced(num_layers: int, count: int = 4) -> list[int]:
+    return sorted({-(-(i + 1) * num_layers // count) - 1 for i in range(count)})

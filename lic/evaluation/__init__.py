@@ -1,0 +1,1 @@
+"""Evaluation: codec x images x tasks -> results file."""

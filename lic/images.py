@@ -1,0 +1,186 @@
+"""Images as tensors: read, write, list and pad them.
+
+Everywhere in `lic` an image is a float tensor (N, 3, H, W), RGB in [0, 1]. Files are read to 8 bits per channel, the
+precision that codecs code and that tasks see.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+# Only these: Pillow would also hand PostScript to an external interpreter.
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "PPM", "GIF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif")
+
+
+class UnreadableImage(ValueError):
+    """An image file that cannot be decoded; the message is one line with path and cause."""
+
+
+def read_image(path: Path | str) -> Tensor:
+    """Return the image in a file, upright, as 8-bit RGB.
+
+    The EXIF orientation is applied. Colour profiles are not. Of an animation the first frame is taken. Transparent
+    pixels are laid over white, the page that most pictures with transparency are drawn for; their stored colour is
+    arbitrary, so merely dropping alpha would invent detail.
+
+    Args:
+        path: a file in one of `FORMATS`.
+
+    Returns:
+        (1, 3, H, W), RGB in [0, 1], multiples of 1/255.
+
+    Raises:
+        UnreadableImage: the file is missing, truncated, not an image, or too large to be decoded safely.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged EXIF block does not matter; too many pixels do
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                pixels = np.array(_to_rgb(ImageOps.exif_transpose(image)))
+    except Exception as error:  # Pillow's readers raise whatever a format's parser trips over
+        raise UnreadableImage(f"cannot read the image '{path}': {_cause(error)}") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
+
+
+def _cause(error: Exception) -> str:
+    """Return why Pillow failed, in one line without the path."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is damaged, or in none of the formats {', '.join(FORMATS)}"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as 8-bit RGB; see `read_image`."""
+    if image.mode.startswith(("I", "F")):
+        return _from_16_bit(image).convert("RGB")
+    if image.has_transparency_data:
+        page = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Return a 16-bit grey image at 8 bits, rounded (Pillow's own conversion clips at 255)."""
+    values = np.asarray(image)
+    if image.mode.startswith("F") or values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"expected 8 or 16 bits per channel, came Pillow mode '{image.mode}'; convert it first")
+    return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))
+
+
+def write_image(image: Tensor, path: Path | str) -> None:
+    """Write an image as 8-bit PNG; an interrupted write leaves no half file behind.
+
+    Args:
+        image: (1, 3, H, W), RGB; values outside [0, 1] are clamped.
+        path: ends in `.png`; its folder exists.
+
+    Raises:
+        ValueError: the path does not end in `.png`.
+        OSError: the folder is missing or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"expected an output path ending in .png, came '{path}'; images are written as PNG")
+    assert image.ndim == 4 and image.shape[:2] == (1, 3), f"expected (1, 3, H, W), came {tuple(image.shape)}"
+    pixels = to_uint8(image[0]).permute(1, 2, 0).cpu().numpy()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """Return an image of the same shape in 0 … 255, rounded to nearest; values outside [0, 1] are clamped."""
+    return image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def quantise(image: Tensor) -> Tensor:
+    """Return an image on the 8-bit grid, in float32: what `read_image` would give after `write_image`."""
+    return to_uint8(image).float() / 255
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Return an image whose sides are multiples of a number, its last row and column repeated at bottom and right.
+
+    `crop_to(padded, *image.shape[-2:])` takes the padding off again. (CompressAI's `compute_padding` centres the image;
+    at the bottom and right the size alone undoes it.)
+
+    Args:
+        image: (N, 3, H, W).
+        multiple: in pixels.
+    """
+    height, width = image.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    return F.pad(image, (0, right, 0, bottom), mode="replicate") if bottom or right else image
+
+
+def crop_to(image: Tensor, height: int, width: int) -> Tensor:
+    """Return the top left `height` x `width` pixels of an image (N, 3, H, W)."""
+    assert image.shape[-2] >= height and image.shape[-1] >= width, "an image cannot be cropped to more than it has"
+    return image[..., :height, :width]
+
+
+def pad_at_least(image: Tensor, size_px: int) -> Tensor:
+    """Return an image with both sides at least `size_px`, so that a crop of this size fits.
+
+    It is mirrored at bottom and right; a side shorter than its padding repeats its last pixel instead.
+
+    Args:
+        image: (N, 3, H, W).
+        size_px: smallest height and width of the result.
+    """
+    height, width = image.shape[-2:]
+    bottom, right = max(0, size_px - height), max(0, size_px - width)
+    if bottom:
+        image = F.pad(image, (0, 0, 0, bottom), mode="reflect" if bottom < height else "replicate")
+    if right:
+        image = F.pad(image, (0, right, 0, 0), mode="reflect" if right < width else "replicate")
+    return image
+
+
+def list_images(folder: Path | str) -> list[Path]:
+    """Return the image files in a folder and its subfolders, sorted by path.
+
+    A file counts if its name ends in one of `SUFFIXES`, in either case. Hidden files and folders are passed over.
+
+    Raises:
+        ValueError: the folder is missing, is a file, may not be read, or holds no image.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise ValueError(f"image folder '{folder}' does not exist; give the path of a folder with images")
+    if not folder.is_dir():
+        raise ValueError(f"expected a folder with images, came the file '{folder}'; give the folder that holds it")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise _no_permission(folder)
+    images: list[Path] = []
+    num_files = 0
+    for place, subfolders, names in os.walk(folder, onerror=_refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        visible = [name for name in names if not name.startswith(".")]
+        num_files += len(visible)
+        images += [Path(place, name) for name in visible if name.lower().endswith(SUFFIXES)]
+    if not images:
+        found = f"{num_files} other files" if num_files else "no files at all"
+        raise ValueError(f"image folder '{folder}' has {found} and no image; expected {', '.join(SUFFIXES)}")
+    return sorted(images)
+
+
+def _refuse(error: OSError) -> None:
+    """Raise what `os.walk` would pass over: a dataset must not shrink in silence."""
+    raise _no_permission(error.filename) if isinstance(error, PermissionError) else error
+
+
+def _no_permission(folder: Path | str) -> ValueError:
+    return ValueError(f"image folder '{folder}' may not be read by this user; mend it with chmod -R u+rX '{folder}'")

@@ -1,0 +1,1 @@
+"""Training: the codecs' module and callbacks, and the demo networks."""

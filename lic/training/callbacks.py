@@ -1,0 +1,117 @@
+"""Lightning callbacks: progress, checkpoints that survive Ctrl-C, and the rate-task curve."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lic.codecs import save_codec
+from lic.curves.results import HEADLINE, Results
+from lic.curves.tracking import log_results
+from lic.training.module import CodecTraining
+
+Judge = Callable[[Path, Path, bool], Sequence[Results]]
+"""(checkpoint, folder for figure and results, whether it is the final one) -> results, the codec's own first."""
+
+
+class StepProgress(Callback):
+    """A bar over all steps with bpp, distortion, PSNR and time left; plain lines where the output is no terminal."""
+
+    def __init__(self, console: Console, num_lines: int = 20) -> None:
+        self.console, self.num_lines = console, num_lines
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self.progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.start, self.first_step = time.monotonic(), trainer.global_step
+        self.bar = self.progress.add_task("", total=trainer.max_steps, completed=trainer.global_step)
+        if self.console.is_terminal:
+            self.progress.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        step, steps = trainer.global_step, trainer.max_steps
+        values = [float(trainer.callback_metrics[f"train/{name}"]) for name in ("bpp", "distortion", "psnr_db")]
+        text = "bpp {:.3f}  distortion {:.4f}  PSNR {:.2f} dB".format(*values)
+        self.progress.update(self.bar, completed=step, description=text)
+        is_due = step % max(steps // self.num_lines, 1) == 0 or step == self.first_step + 1
+        if is_due and not self.console.is_terminal:
+            left = (time.monotonic() - self.start) / (step - self.first_step) * (steps - step)
+            self.console.print(f"step {step:5d}/{steps}  {text}  {left:.0f} s left", highlight=False)
+
+    def on_train_end(self, *_: Any) -> None:
+        self.progress.stop()
+
+    def on_exception(self, *_: Any) -> None:
+        self.progress.stop()
+
+
+class LastCheckpoint(Callback):
+    """Writes last.ckpt every so many steps, at the end, and on Ctrl-C, which ends the training after this step."""
+
+    def __init__(self, folder: Path, console: Console, every_n_steps: int = 500) -> None:
+        self.path, self.console, self.every_n_steps = folder / "last.ckpt", console, every_n_steps
+        self.is_interrupted = False
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        def stop(*_: Any) -> None:
+            self.is_interrupted = trainer.should_stop = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C aborts at once
+
+        self._previous = signal.signal(signal.SIGINT, stop)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        step = trainer.global_step
+        if self.is_interrupted or step % self.every_n_steps == 0 or step == trainer.max_steps:
+            temporary = self.path.with_suffix(".tmp")
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                os.replace(temporary, self.path)
+
+    def on_train_end(self, *_: Any) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+
+class RateTaskCallback(Callback):
+    """Every n epochs and at the end: saves the codec and has its validation images coded to bytes, decoded, and judged.
+
+    Scalars, the curve and a grid of reconstructions go to W&B and to files. Only rank 0 works; the others wait.
+    """
+
+    def __init__(self, judge: Judge, folder: Path, every_n_epochs: int) -> None:
+        self.judge, self.folder, self.every_n_epochs = judge, folder, every_n_epochs
+        self.results: Sequence[Results] = ()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        is_due = self.every_n_epochs > 0 and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if is_due and trainer.global_step < trainer.max_steps and not trainer.should_stop:
+            self._judge(trainer, pl_module, False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step >= trainer.max_steps:
+            self._judge(trainer, pl_module, True)
+
+    def _judge(self, trainer: pl.Trainer, module: pl.LightningModule, is_final: bool) -> None:
+        assert isinstance(module, CodecTraining)
+        if trainer.is_global_zero:
+            checkpoint = self.folder / "codec.safetensors"
+            save_codec(module.best_codec, module.header(), checkpoint)
+            self.results = self.judge(checkpoint, self.folder, is_final)
+            for logger in trainer.loggers:
+                logger.log_metrics(_scalars(self.results[0]), trainer.global_step)
+            log_results(self.results, self.folder, trainer.global_step)
+        trainer.strategy.barrier()
+
+
+def _scalars(results: Results) -> dict[str, float]:
+    """Return the first point's values by their log keys."""
+    point = results.points[0]
+    names = ("bpp", "psnr_db", "ms_ssim", "mlclipsim")
+    scores = {f"val/{task}/{HEADLINE[task]}": point.score(task) for task in point.tasks}
+    return {**{f"val/{name}": getattr(point, name) for name in names}, **scores}

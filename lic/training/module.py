@@ -1,0 +1,130 @@
+"""The training step: bits per pixel + lmbda * scale * distortion, and the quantiles' auxiliary loss beside it."""
+
+import dataclasses
+import math
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lic.codecs import Codec, Header
+from lic.config import TrainConfig
+from lic.data.crops import Crop
+from lic.distortions import MSE_SCALE, Distortion, mse
+
+
+class Loss(NamedTuple):
+    """A step's loss and its parts, means over the batch: bits per pixel, unscaled distortion, mean squared error."""
+
+    total: Tensor
+    bpp: Tensor
+    distortion: Tensor
+    mse: Tensor
+
+
+class CodecTraining(pl.LightningModule):
+    """A codec under the rate-distortion loss.
+
+    With mlclipsim the first `warmup_mse` of the steps minimise mse alone (from scratch ML-CLIPSim finds poor optima),
+    and a small pixel anchor stays for the rest. One backward pass of loss + auxiliary loss serves both optimisers'
+    parameters: the two losses touch disjoint sets, and nothing is unused under DDP.
+    """
+
+    def __init__(self, codec: Codec, distortion: Distortion, config: TrainConfig) -> None:
+        super().__init__()
+        self.codec = codec.to(memory_format=torch.channels_last)  # a third faster on CPU in bf16
+        self.distortion, self.config = distortion, config
+        averaging = get_ema_multi_avg_fn(config.ema_decay)
+        self.ema = AveragedModel(codec, multi_avg_fn=averaging) if config.ema_decay else None
+        self.unreadable: set[int] = set()
+
+    @property
+    def strict_loading(self) -> bool:
+        """False: checkpoints hold the codec, not the frozen metric."""
+        return False
+
+    @strict_loading.setter
+    def strict_loading(self, _: bool) -> None: ...
+
+    def on_train_batch_start(self, batch: Crop, batch_idx: int) -> None:
+        """Make the step's noise and shifts a function of seed, step and rank: a resumed run draws the same."""
+        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 1009 + self.global_rank)
+
+    def training_step(self, batch: Crop, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of crops and log its parts."""
+        loss = self.rate_distortion(batch.image)
+        auxiliary = self.codec.auxiliary_loss()
+        parts = {"loss": loss.total, "bpp": loss.bpp, "distortion": loss.distortion, "auxiliary": auxiliary}
+        parts["psnr_db"] = -10 * loss.mse.log10()
+        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
+        self.unreadable.update(index for index in batch.unreadable.tolist() if index >= 0)  # type: ignore[attr-defined]  # a batch of Crops
+        return loss.total + auxiliary
+
+    def rate_distortion(self, image: Tensor) -> Loss:
+        """Return the loss of images, (N, 3, H, W), at the present step."""
+        output = self.codec(image)
+        bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
+        distortion = self.distortion(output.reconstruction, image).mean() if self.is_past_warmup else squared
+        scale = self.distortion.scale if self.is_past_warmup else MSE_SCALE
+        anchor = self.config.anchor_mse * MSE_SCALE * squared if self.has_own_distortion else 0.0
+        total = bpp + self.config.lmbda * (scale * distortion + anchor * self.is_past_warmup)
+        return Loss(total, bpp, distortion, squared.detach())
+
+    @property
+    def has_own_distortion(self) -> bool:
+        """Whether the distortion is another than mse, so that warm-up and anchor mean anything."""
+        return self.config.distortion != "mse"
+
+    @property
+    def is_past_warmup(self) -> bool:
+        """Whether the chosen distortion is what the present step minimises."""
+        warmup_steps = self.config.warmup_mse * self.config.trainer.max_steps
+        return not self.has_own_distortion or self.global_step >= warmup_steps
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return Adam with the quantiles as a group of their own, the weights' rate on a cosine to a hundredth."""
+        groups = [
+            {"params": list(self.codec.weights()), "lr": self.config.learning_rate},
+            {"params": list(self.codec.quantiles()), "lr": self.config.aux_learning_rate},
+        ]
+        optimizer = torch.optim.Adam(groups)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [self._cosine, lambda _: 1.0])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _cosine(self, step: int) -> float:
+        share = min(step / self.config.trainer.max_steps, 1.0)
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Clip the weights' gradient; the quantiles' is another loss's."""
+        torch.nn.utils.clip_grad_norm_(self.codec.weights(), self.config.clip_norm)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the average."""
+        if self.ema is not None:
+            self.ema.update_parameters(self.codec)
+
+    @property
+    def best_codec(self) -> Codec:
+        """The codec to evaluate: the average where there is one."""
+        averaged = self.ema.module if self.ema is not None else self.codec
+        assert isinstance(averaged, Codec)
+        return averaged
+
+    def header(self) -> Header:
+        """Return what the checkpoint says of this codec."""
+        config = self.config
+        versions = {name: version(name) for name in ("lic", "torch", "compressai")}
+        data = "demo scenes (embedded, synthetic)" if config.data == "scenes" else str(config.data_root)
+        return Header(config.codec, config.num_channels, config.num_latent_channels, [config.lmbda], config.distortion,
+                      data, self.global_step, versions)  # fmt: skip
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the frozen metric out, and say what the codec is."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: v for name, v in state.items() if not name.startswith("distortion.")}
+        checkpoint["lic"] = dataclasses.asdict(self.header())

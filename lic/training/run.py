@@ -1,0 +1,206 @@
+"""`train.py`: settings -> a run folder with config, checkpoints, logs, results and figure."""
+
+import dataclasses
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from lic.cli import save_config
+from lic.codecs import Codec, build_codec, load_codec
+from lic.config import TrainConfig, TrainerConfig, require
+from lic.curves.table import print_results
+from lic.curves.tracking import finish_wandb, start_wandb
+from lic.data.crops import Crop, Crops, StepSampler, split_folder
+from lic.data.imagenet import read_imagenet
+from lic.data.scenes import scenes_root
+from lic.distortions import build_distortion
+from lic.images import list_images
+from lic.training.callbacks import Judge, LastCheckpoint, RateTaskCallback, StepProgress
+from lic.training.module import CodecTraining
+
+HARMLESS = (
+    ".*does not have many workers.*",  # one worker is enough for 128 px crops
+    ".*The number of training batches.*is smaller than the logging interval.*",
+    ".*your dataloader is not resumable.*",  # it is: StepSampler starts at the present step
+    ".*module\\(s\\) in eval mode at the start of training.*",  # the metric's encoder
+    ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning under torch 2.15
+    ".*is a wandb run already in progress.*",
+    ".*`lr_scheduler.step\\(\\)`.*before `optimizer.step\\(\\)`.*",
+)
+
+
+def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device], Judge], console: Console) -> int:
+    """Train a codec, or go on training it, and have it judged; return the exit code (130 after Ctrl-C).
+
+    Args:
+        config: every setting.
+        build_judge: makes what judges the checkpoints on the validation images.
+        console: where progress and tables go.
+    """
+    device = check_devices(config.trainer)
+    images = training_images(config, console)
+    pl.seed_everything(config.seed, verbose=False)
+    codec = initial_codec(config)
+    distortion = build_distortion(config.distortion, config.mlclipsim)
+    folder = run_folder(config)
+    judge = build_judge(config, device)
+    save_config(dataclasses.replace(config, resume=None), folder / "config.yaml")
+    console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+    start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train")
+    module = CodecTraining(codec, distortion, config)
+    last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
+    fit(module, images, folder, [StepProgress(console), last, rate_task])
+    return finish(module, images, rate_task, last, console)
+
+
+def check_devices(trainer: TrainerConfig) -> torch.device:
+    """Return the device of the task networks, refusing what this machine does not have.
+
+    Raises:
+        ValueError: more devices than there are, or an accelerator that is not there.
+    """
+    num_gpus = torch.cuda.device_count()
+    is_gpu = trainer.accelerator in ("gpu", "cuda") or (trainer.accelerator == "auto" and num_gpus > 0)
+    require(trainer.accelerator in ("auto", "cpu", "gpu", "cuda"),
+            f"trainer.accelerator '{trainer.accelerator}' is unknown. Choose from: auto, cpu, gpu, cuda")
+    available = num_gpus if is_gpu else 1
+    if trainer.accelerator != "cpu":  # several CPU processes are for tests of DDP; they have to be asked for
+        require(trainer.devices <= available,
+                f"trainer.devices {trainer.devices} asks for more than this machine's {num_gpus} GPUs; "
+                f"{'use' if num_gpus else 'it trains on the CPU with'} --trainer.devices {max(num_gpus, 1)}")
+    return torch.device("cuda" if is_gpu else "cpu")
+
+
+def training_images(config: TrainConfig, console: Console) -> list[Path]:
+    """Return the files to crop, and say on the first lines where they come from."""
+    if config.data == "folder":
+        root = Path(str(config.data_root)).expanduser()
+        training, held_out = split_folder(list_images(root))
+        console.print(f"training on {len(training)} images of {root}, {len(held_out)} held out", soft_wrap=True)
+        return training
+    console.print("training on the embedded demo scenes (synthetic; not COCO, not photographs)")
+    return read_imagenet(scenes_root(), "train").images
+
+
+def initial_codec(config: TrainConfig) -> Codec:
+    """Return the codec to start from: new, or the weights of `--init`.
+
+    Raises:
+        ValueError: the checkpoint is of another codec or other widths.
+    """
+    codec = build_codec(config.codec, config.num_channels, config.num_latent_channels)
+    if config.init is None:
+        codec.centre_quantiles()
+        return codec
+    loaded = load_codec(Path(config.init))
+    there = (loaded.header.codec, loaded.header.num_channels, loaded.header.num_latent_channels)
+    asked = (config.codec, config.num_channels, config.num_latent_channels)
+    require(there == asked, f"checkpoint {config.init} is of codec {there}, not {asked}; give --codec, --num_channels "
+                            "and --num_latent_channels as it has them")
+    return loaded.codec
+
+
+def run_folder(config: TrainConfig) -> Path:
+    """Return the run's folder: that of the checkpoint resumed, else a new one below `--output`."""
+    if config.resume is not None:
+        check_resumable(Path(config.resume), config)
+        return Path(config.resume).parent
+    name = config.name or f"{config.codec}-{config.distortion}-{config.lmbda:g}"
+    for number in range(1, 10_000):
+        folder = Path(config.output) / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            require(folder.is_dir(), f"{folder} is in the way: it is no folder")
+    raise ValueError(f"{config.output} holds 10,000 runs named {name}; give --name")
+
+
+def check_resumable(path: Path, config: TrainConfig) -> None:
+    """Refuse a checkpoint that is damaged, of another codec, or not a training's."""
+    require(path.suffix == ".ckpt", f"--resume takes a run's last.ckpt, got {path}; --init takes weights alone")
+    header = load_codec(path).header
+    there = (header.codec, header.num_channels, header.num_latent_channels)
+    asked = (config.codec, config.num_channels, config.num_latent_channels)
+    require(there == asked, f"checkpoint {path} is of codec {there}, not {asked}")
+
+
+def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list[pl.Callback]) -> None:
+    """Run Lightning's Trainer from the present step of the run to its last."""
+    config, hardware = module.config, module.config.trainer
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message)
+    trainer = pl.Trainer(
+        max_steps=hardware.max_steps,
+        max_epochs=-1,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.num_nodes,
+        precision=hardware.precision,
+        callbacks=callbacks,
+        logger=[CSVLogger(folder, name="", version="logs"), WandbLogger(save_dir=folder)],
+        log_every_n_steps=10,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        deterministic="warn",
+    )
+    module.train()
+    trainer.fit(module, _Loader(images, config), ckpt_path=config.resume, weights_only=True)
+
+
+class _Loader(pl.LightningDataModule):
+    """The crops, from the step at which the trainer stands."""
+
+    def __init__(self, images: list[Path], config: TrainConfig) -> None:
+        super().__init__()
+        self.images, self.config = images, config
+
+    def train_dataloader(self) -> DataLoader[Crop]:
+        assert self.trainer is not None
+        config, trainer = self.config, self.trainer
+        rank, world = trainer.global_rank, trainer.world_size
+        sampler = StepSampler(len(self.images), config.batch_size, config.seed, trainer.global_step, rank, world)
+        crops = Crops(self.images, config.crop_px)
+        workers = config.num_workers
+        return DataLoader(
+            crops, batch_sampler=sampler, num_workers=workers, worker_init_fn=_ignore_interrupt,
+            persistent_workers=workers > 0,
+        )  # fmt: skip
+
+
+def _ignore_interrupt(_: int) -> None:
+    """Leave Ctrl-C to the main process, which ends the step at hand."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def finish(
+    module: CodecTraining, images: list[Path], rate_task: RateTaskCallback, last: LastCheckpoint, console: Console
+) -> int:
+    """Print what a run gave and where it is; return its exit code."""
+    folder = last.path.parent
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        return 0
+    if module.unreadable:
+        names = ", ".join(str(images[index]) for index in sorted(module.unreadable))
+        console.print(f"{len(module.unreadable)} images could not be read and were skipped: {names}", soft_wrap=True)
+    if rate_task.results:
+        print_results(rate_task.results, console)
+        console.print(f"checkpoint {folder / 'codec.safetensors'}; results and curves.png beside it", soft_wrap=True)
+    finish_wandb(console)
+    if last.is_interrupted:
+        console.print(f"interrupted; go on with: python train.py --resume {last.path}", soft_wrap=True)
+        return 130
+    return 0

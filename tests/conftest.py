@@ -1,0 +1,10 @@
+"""A small demo world of its own for the tests, no W&B account, no progress bars."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("LIC_CACHE", str(Path(tempfile.gettempdir()) / f"lic-tests-{os.getuid()}"))
+os.environ["LIC_SCENES"] = "64,16"
+os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_SILENT"] = "true"

@@ -1,0 +1,84 @@
+"""`python -m lic curves`: figure, tables, and mistakes in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from lic.curves.command import main
+from lic.curves.results import save_results
+
+
+@pytest.fixture
+def files(make_results: Any, tmp_path: Path) -> list[str]:
+    bpp, psnr_db = [0.1, 0.2, 0.4, 0.7], [24, 27, 30, 32]
+    jpeg = make_results([2 * value for value in bpp], psnr_db, codec="jpeg", distortion=None, is_learned=False)
+    mlclipsim = make_results([0.8 * value for value in bpp], psnr_db, distortion="mlclipsim")
+    paths = [tmp_path / f"{name}.json" for name in ("jpeg", "mlclipsim", "mse")]
+    for results, path in zip([jpeg, mlclipsim, make_results(bpp, psnr_db)], paths, strict=True):
+        save_results(results, path)
+    return [str(path) for path in paths]
+
+
+def test_draws_and_prints(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "figure.png"
+    assert main([*files, "--out", str(out)]) == 0
+    with Image.open(out) as image:
+        assert image.format == "PNG" and image.width > 1000
+    text = capsys.readouterr().out
+    assert "BD-rate against mbt2018-mean / mse" in text
+    assert "+100.0 %" in text and "-20.0 %" in text and str(out) in text
+    assert max(map(len, text.splitlines()[:-1])) <= 100
+
+
+def test_reference(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "figure.png")]
+    for arguments, name in (
+        ([*files[:2]], "jpeg"),
+        ([files[1]], None),
+        ([*files, "--reference", "jpeg"], "jpeg"),
+        ([*files, "--reference", "mbt2018-mean / mlclipsim"], "mbt2018-mean / mlclipsim"),
+        ([*files, "--reference", files[1]], "mbt2018-mean / mlclipsim"),
+        ([files[1], "--reference", files[0]], "jpeg"),
+    ):
+        assert main([*arguments, *out]) == 0
+        text = capsys.readouterr().out
+        assert (f"BD-rate against {name}:" in text) if name else ("BD-rate" not in text)
+
+
+def test_mistakes_are_one_line(
+    files: list[str], make_results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    save_results(make_results([0.1], [24], dataset="kodak"), other)
+    for arguments, message in (
+        ([], "required: results"),
+        ([str(tmp_path / "*.jsn")], "does not exist"),
+        ([*files, "--reference", "jpg"], "did you mean 'jpeg'"),
+        ([*files, "--reference", "mbt2018-mean"], "fits 2 of the results"),
+        ([*files, str(other)], "expected results on one dataset"),
+        ([*files, "--out", str(tmp_path / "figure.pdf")], "end in .png"),
+        ([*files, "--out", str(tmp_path / "nowhere" / "figure.png")], "cannot write"),
+        ([*files, "--colour", "red"], "unrecognized arguments: --colour"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        captured = capsys.readouterr()
+        assert stopped.value.code == 2
+        assert message in captured.err and captured.err.count("\n") == 1 and not captured.out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = """
+import sys
+from lic.curves.command import main
+try:
+    main(["--help"])
+finally:
+    assert not {"torch", "matplotlib", "scipy", "numpy"} & set(sys.modules), "heavy"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "--reference" in done.stdout and not done.stderr

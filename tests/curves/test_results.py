@@ -1,0 +1,150 @@
+"""Results files: what is written is read again, and a damaged file is one clear line."""
+
+import json
+import math
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lic.curves.results import Point, list_tasks, load_results, read_environment, save_results
+
+
+def test_round_trip(make_results: Any, tmp_path: Path) -> None:
+    for is_learned in (True, False):
+        results = make_results([0.1, 0.2], [24, 27], is_learned=is_learned)
+        save_results(results, tmp_path / "results.json")
+        assert load_results(tmp_path / "results.json") == results
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_tasks_stand_flat_in_the_file(make_results: Any, tmp_path: Path) -> None:
+    save_results(make_results([0.1], [24]), tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["points"][0]["coco-det"] == {"ap": 0.24, "ap50": 0.4}
+    assert content["points"][0]["bpp"] == 0.1
+    assert "tasks" not in content["points"][0]
+
+
+def test_what_is_not_finite_is_null_in_the_file_and_nan_here(make_results: Any, tmp_path: Path) -> None:
+    results = make_results([0.1], [24])
+    point = replace(results.points[0], psnr_db=math.inf, tasks={"voc-seg": {"miou": math.nan}})
+    save_results(replace(results, points=(point,)), tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text())["points"][0]["psnr_db"] is None
+    (loaded,) = load_results(tmp_path / "results.json").points
+    assert math.isnan(loaded.psnr_db) and math.isnan(loaded.score("voc-seg"))
+
+
+def test_points_are_sorted_and_named(make_results: Any) -> None:
+    results = make_results([0.4, 0.1, 0.2], [30, 24, 27])
+    assert [point.bpp for point in results.points] == [0.1, 0.2, 0.4]
+    assert results.name == "mbt2018-mean / mse" and results.is_learned
+    jpeg = make_results([0.4], [30], codec="jpeg", distortion=None, is_learned=False)
+    assert jpeg.name == "jpeg" and not jpeg.is_learned
+    assert list_tasks([jpeg]) == ["imagenet-cls", "coco-det"]
+
+
+def test_scores(make_results: Any) -> None:
+    point: Point = make_results([0.1], [27]).points[0]
+    assert point.score("psnr_db") == 27
+    assert point.score("coco-det") == 0.27
+    assert math.isnan(point.score("voc-seg"))
+    with pytest.raises(ValueError, match="'psnr' is unknown; did you mean 'psnr_db'"):
+        point.score("psnr")
+
+
+def test_impossible_points_are_refused(make_results: Any) -> None:
+    point: Point = make_results([0.1], [27]).points[0]
+    with pytest.raises(ValueError, match="positive number of bits per pixel, came bpp 0"):
+        replace(point, bpp=0)
+    with pytest.raises(ValueError, match="did you mean 'coco-det'"):
+        replace(point, tasks={"coco-dt": {"ap": 0.5}})
+    with pytest.raises(ValueError, match="expected the score 'ap' in coco-det, came ap50"):
+        replace(point, tasks={"coco-det": {"ap50": 0.5}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected results as dict, came"),
+        ("{}", "codec, distortion, dataset, points, ceiling, environment is missing"),
+    ],
+)
+def test_damaged_files_are_one_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_results(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("codec", 1, "expected codec as str, came 1"),
+        ("points", {}, "expected points as list"),
+        ("points", [{"bpp": 1}], "but lmbda, quality, checkpoint, bpp_estimated, .* is missing"),
+        ("point", [], "key 'point' is unknown; did you mean 'points'"),
+    ],
+)
+def test_damaged_content_is_one_line(make_results: Any, tmp_path: Path, key: str, value: object, message: str) -> None:
+    path = tmp_path / "results.json"
+    save_results(make_results([0.1], [24]), path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ValueError, match=message):
+        load_results(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("psnr_db", "24", "expected psnr_db as"),
+        ("bpp", None, "bits per pixel, came bpp nan"),
+        ("num_images", 1.5, "expected num_images as int, came 1.5"),
+        ("num_images", None, "expected num_images as int, came null"),
+        ("psnr", 24, "task 'psnr' is unknown"),
+        ("voc-seg", 0.5, "expected voc-seg as dict, came 0.5"),
+        ("voc-seg", {"miou": "high"}, "expected voc-seg miou as"),
+    ],
+)
+def test_damaged_points_are_one_line(make_results: Any, tmp_path: Path, key: str, value: object, message: str) -> None:
+    path = tmp_path / "results.json"
+    save_results(make_results([0.1], [24]), path)
+    content = json.loads(path.read_text())
+    content["points"][0][key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        load_results(path)
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        load_results(tmp_path / "nothing.json")
+    with pytest.raises(ValueError, match="cannot be read: Is a directory"):
+        load_results(tmp_path)
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(ValueError, match="is not text"):
+        load_results(tmp_path / "binary.json")
+
+
+def test_a_failed_write_keeps_the_old_file(make_results: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_results(make_results([0.1], [24]), path)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_environment_names_versions_and_machine() -> None:
+    environment = read_environment()
+    assert environment["torch"] == version("torch")
+    assert environment["cpu"] and environment["platform"] and environment["date"].startswith("20")
+    assert all(isinstance(value, str) for value in environment.values())

@@ -1,0 +1,201 @@
+"""Images, against Pillow by hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lic.images import (
+    UnreadableImage,
+    crop_to,
+    list_images,
+    pad_at_least,
+    pad_to_multiple,
+    quantise,
+    read_image,
+    to_uint8,
+    write_image,
+)
+
+RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    image = read_image(path)
+    assert image.dtype == torch.float32 and image.shape[:2] == (1, 3) and image.min() >= 0 and image.max() <= 1
+    return (image[0] * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "RGB"])
+def test_modes(mode: str, tmp_path: Path) -> None:
+    image = Image.fromarray(RGB).convert(mode)
+    image.save(tmp_path / "image.tif")
+    np.testing.assert_array_equal(_pixels(tmp_path / "image.tif"), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bit_grey_is_scaled_and_rounded(suffix: str, tmp_path: Path) -> None:
+    values = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(values).save(tmp_path / f"grey{suffix}")
+    expected = np.rint(values / 65535 * 255).astype(np.uint8)
+    np.testing.assert_array_equal(_pixels(tmp_path / f"grey{suffix}"), np.stack([expected] * 3, axis=-1))
+
+
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(RGB[..., 0].astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(UnreadableImage, match="expected 8 or 16 bits per channel, came Pillow mode 'F'"):
+        read_image(tmp_path / "float.tif")
+
+
+def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
+    alpha = np.arange(600, dtype=np.int64).reshape(20, 30, 1) % 256
+    Image.fromarray(np.concatenate([RGB, alpha.astype(np.uint8)], axis=2)).save(tmp_path / "rgba.png")
+    expected = (RGB * alpha + 255 * (255 - alpha)) / 255
+    assert np.abs(_pixels(tmp_path / "rgba.png") - expected).max() <= 0.51
+    palette = Image.new("P", (4, 4))
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.putpixel((0, 0), 1)
+    palette.save(tmp_path / "palette.png", transparency=0)
+    assert _pixels(tmp_path / "palette.png")[0, :2].tolist() == [[40, 50, 60], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(RGB).save(tmp_path / "image.png", exif=exif)
+    turned = {
+        1: RGB,
+        2: RGB[:, ::-1],
+        3: RGB[::-1, ::-1],
+        4: RGB[::-1],
+        5: RGB.swapaxes(0, 1),
+        6: np.rot90(RGB, -1),
+        7: RGB[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(RGB),
+    }
+    np.testing.assert_array_equal(_pixels(tmp_path / "image.png"), turned[orientation])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".avif", ".jp2", ".ppm"])
+@pytest.mark.parametrize("num_bytes", [0, 20, 300])
+def test_truncated_files(suffix: str, num_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / f"image{suffix}"
+    Image.fromarray(RGB).save(path)
+    assert read_image(path).shape == (1, 3, 20, 30)
+    path.write_bytes(path.read_bytes()[:num_bytes])
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f"cannot read the image '{path}': ") and "\n" not in str(caught.value)
+
+
+def test_what_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read_image(tmp_path / "nothing.png")
+    with pytest.raises(UnreadableImage, match="Is a directory"):
+        read_image(tmp_path)
+    (tmp_path / "text.png").write_text("not an image")
+    with pytest.raises(UnreadableImage, match="damaged, or in none of the formats PNG"):
+        read_image(tmp_path / "text.png")
+    Image.fromarray(RGB).save(tmp_path / "postscript.png", format="EPS")
+    with pytest.raises(UnreadableImage, match="damaged, or in none of the formats PNG"):
+        read_image(tmp_path / "postscript.png")
+
+
+@pytest.mark.parametrize("limit", [500, 200])
+def test_too_many_pixels(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(RGB).save(tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(UnreadableImage, match=r"600 pixels\) exceeds limit"):
+        read_image(tmp_path / "image.png")
+
+
+def test_write_then_read(tmp_path: Path) -> None:
+    image = torch.rand(1, 3, 17, 23, generator=torch.Generator().manual_seed(0)) * 1.4 - 0.2
+    write_image(image, tmp_path / "image.png")
+    with Image.open(tmp_path / "image.png") as written:
+        expected = np.rint(np.clip(image[0].numpy(), 0, 1) * 255).transpose(1, 2, 0)
+        np.testing.assert_array_equal(np.asarray(written), expected)
+    assert torch.equal(read_image(tmp_path / "image.png"), quantise(image))
+    assert [path.name for path in tmp_path.iterdir()] == ["image.png"]
+
+
+def test_write_refuses_other_formats_and_missing_folders(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected an output path ending in \.png"):
+        write_image(torch.zeros(1, 3, 2, 2), tmp_path / "image.jpg")
+    with pytest.raises(FileNotFoundError):
+        write_image(torch.zeros(1, 3, 2, 2), tmp_path / "nowhere" / "image.png")
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "image.png"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_image(torch.zeros(1, 3, 2, 2), path)
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_8_bit_grid() -> None:
+    grid = torch.arange(256).float() / 255
+    assert torch.equal(to_uint8(grid), torch.arange(256, dtype=torch.uint8))
+    assert torch.equal(quantise(grid), grid)
+    assert to_uint8(torch.tensor([-1.0, 0.4999 / 255, 0.5001 / 255, 2.0])).tolist() == [0, 0, 1, 255]
+    assert torch.equal(quantise(grid.double()), grid)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 128), (1, 1), (65, 63), (20, 200)])
+def test_padding_to_a_multiple_and_back(height: int, width: int) -> None:
+    image = torch.rand(2, 3, height, width)
+    padded = pad_to_multiple(image, 64)
+    rows, columns = (-(-side // 64) * 64 for side in (height, width))
+    expected = np.pad(image.numpy(), ((0, 0), (0, 0), (0, rows - height), (0, columns - width)), mode="edge")
+    np.testing.assert_array_equal(padded.numpy(), expected)
+    assert torch.equal(crop_to(padded, height, width), image)
+
+
+def test_padding_to_a_size_mirrors_where_it_can() -> None:
+    image = torch.rand(1, 3, 20, 5)
+    padded = pad_at_least(image, 32)
+    mirrored = np.pad(image.numpy(), ((0, 0), (0, 0), (0, 12), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(padded.numpy(), np.pad(mirrored, ((0, 0), (0, 0), (0, 0), (0, 27)), mode="edge"))
+    assert pad_at_least(image, 5).shape == (1, 3, 20, 5)
+    assert pad_at_least(torch.rand(1, 3, 1, 1), 16).shape == (1, 3, 16, 16)
+
+
+def test_list_images(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "sub/deep/c.Webp", "notes.txt", ".hidden.png", ".cache/d.png", "sub/png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == [tmp_path / name for name in ("a.png", "b.JPG", "sub/deep/c.Webp")]
+
+
+def test_folders_without_images(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        list_images(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=r"no files at all and no image; expected \.png"):
+        list_images(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match="1 other files and no image"):
+        list_images(tmp_path)
+    with pytest.raises(ValueError, match="came the file"):
+        list_images(tmp_path / "notes.txt")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+@pytest.mark.parametrize("closed", ["", "sub"])
+def test_folders_without_permission(closed: str, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.png").touch()
+    (tmp_path / closed).chmod(0)
+    try:
+        with pytest.raises(ValueError, match="may not be read by this user"):
+            list_images(tmp_path)
+    finally:
+        (tmp_path / closed).chmod(0o700)
