@@ -7,6 +7,7 @@ result, and the file written by `save_config` reruns the experiment.
 import contextlib
 import dataclasses
 import difflib
+import itertools
 import json
 import re
 import sys
@@ -18,10 +19,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
+from lic.config import require
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+_NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?$", re.I)
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
@@ -65,13 +70,13 @@ class Parser(jsonargparse.ArgumentParser):
     def _unknown(self, name: str, prefix: str) -> str:
         if not name.startswith("-") and not prefix:
             return f"unexpected value '{name}': a setting takes one value unless it is a list"
-        flags = self._flags()
+        flags = [flag for flag in self._flags() if not prefix or flag not in ("--help", "--config", "--print_config")]
         near = difflib.get_close_matches(prefix + name, flags, n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0].removeprefix(prefix)}'?" if near else ";"
+        hint = f"; did you mean '{near[0].removeprefix(prefix)}'?" if near else "."
         return f"setting '{name}' is unknown{hint} Choose from: {', '.join(f.removeprefix(prefix) for f in flags)}"
 
     def _wrong_value(self, key: str, detail: str) -> str:
-        value = detail.rsplit("Got value: ", 1)[-1].strip() if "Got value: " in detail else ""
+        value = detail.rsplit("Got value: ", 1)[-1].split("\n")[0].strip() if "Got value: " in detail else ""
         choices = re.findall(r"Literal\[([^\]]*)\]", detail)
         names = [name.strip(" '\"") for name in choices[0].split(",")] if choices else []
         if not names:
@@ -103,22 +108,19 @@ def _gather_lists(argv: Sequence[str], list_flags: set[str]) -> list[str]:
     gathered: list[str] = []
     position = 0
     while position < len(argv):
-        flag, values = argv[position], []
+        flag, has_value, value = argv[position].partition("=")
         position += 1
         if flag not in list_flags:
-            gathered.append(flag)
+            gathered.append(argv[position - 1])
             continue
+        values = [value] if has_value else []
         while position < len(argv) and not argv[position].startswith("--"):
             values.append(argv[position])
             position += 1
         is_yaml = len(values) == 1 and values[0][:1] == "["
-        numbers_as_they_are = [value if _is_number(value) else json.dumps(value) for value in values]
+        numbers_as_they_are = [value if _NUMBER.match(value) else json.dumps(value) for value in values]
         gathered.append(f"{flag}={values[0] if is_yaml else '[' + ', '.join(numbers_as_they_are) + ']'}")
     return gathered
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", text) is not None
 
 
 def _list_flags(config_class: type, prefix: str = "--") -> set[str]:
@@ -129,6 +131,19 @@ def _list_flags(config_class: type, prefix: str = "--") -> set[str]:
         elif "list[" in str(field.type):
             flags.add(prefix + field.name)
     return flags
+
+
+def _check_yaml(argv: Sequence[str]) -> None:
+    """Refuse a file of `--config` that holds no settings; jsonargparse's message does not name the file."""
+    words = [word for argument in argv for word in argument.split("=", 1)]
+    for flag, value in itertools.pairwise(words):
+        if flag != "--config" or not Path(value).is_file():
+            continue
+        try:
+            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"config {value} is not YAML: {error}") from error
+        require(isinstance(content, dict), f"config {value} holds no settings; expected lines such as 'lmbda: 0.01'")
 
 
 def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, description: str) -> Config:
@@ -143,18 +158,26 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser = Parser(prog=prog, description=description, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the settings below")
     parser.add_class_arguments(config_class, as_group=False)
-    settings = parser.parse_args(_gather_lists(argv, _list_flags(config_class)))
     try:
+        _check_yaml(argv)
+        settings = parser.parse_args(_gather_lists(argv, _list_flags(config_class)))
         values = vars(parser.instantiate(settings))
         return config_class(**{name: values[name] for name in config_class.__dataclass_fields__})
     except ValueError as error:
         fail(prog, str(error))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes strings such as 1e-3, which YAML 1.1 takes for strings and the parser for numbers."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("+-.0123456789"))
+
+
 def save_config(config: Any, path: Path) -> None:
     """Write the settings as the YAML file that `--config` reads back."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".yaml", delete=False) as file:
-        yaml.safe_dump(dataclasses.asdict(config), file, sort_keys=False)
+        yaml.dump(dataclasses.asdict(config), file, _Dumper, sort_keys=False)
     Path(file.name).chmod(0o644)
     Path(file.name).replace(path)
 

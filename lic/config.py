@@ -127,6 +127,7 @@ class TrainConfig:
         require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
         require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
         require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
+        require(len(self.task) > 0, "task is an empty list; name at least one, such as --task coco-det")
         if self.data == "folder":
             require(self.data_root is not None, "--data folder needs --data_root, the folder with the images")
         else:
@@ -153,8 +154,8 @@ class EvalConfig:
     """write the decoded images too"""
     device: str = "auto"
     """cpu, cuda, ..."""
-    wandb: WandbMode = "disabled"
-    """log tables and curves to W&B"""
+    wandb: WandbMode = "auto"
+    """auto: online with a key, else offline"""
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
     """the metric"""
 

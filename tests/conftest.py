@@ -6,5 +6,6 @@ from pathlib import Path
 
 os.environ.setdefault("LIC_CACHE", str(Path(tempfile.gettempdir()) / f"lic-tests-{os.getuid()}"))
 os.environ["LIC_SCENES"] = "64,16"
+os.environ["HF_HUB_OFFLINE"] = "1"  # a download that cannot be had fails at once
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"

@@ -33,11 +33,12 @@ IMAGE_MEAN, IMAGE_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 STAGE_CHANNELS = {"4": 64, "8": 128, "16": 192}  # by stride
 PYRAMID_CHANNELS = 64
 CONTEXT_LENGTH = 32
-WORDS = (
-    "a at the and small medium large upper lower left right "
-    "red orange yellow green cyan blue purple pink white black plain striped dotted checked "
-    "arrow circle crescent cross diamond heart ring square star triangle"
-).split()  # lic.data.drawing's captions are written in these, which a test checks
+WORDS = (  # lic.data.drawing's captions are written in these, which a test checks
+    "a", "at", "the", "and", "small", "medium", "large", "upper", "lower", "left", "right",
+    "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "white", "black",
+    "plain", "striped", "dotted", "checked",
+    "arrow", "circle", "crescent", "cross", "diamond", "heart", "ring", "square", "star", "triangle",
+)  # fmt: skip
 START, END = len(WORDS) + 1, len(WORDS) + 2  # 0 is padding; the text tower reads its output at the highest token
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -46,8 +47,8 @@ _Network = TypeVar("_Network", bound=nn.Module)
 class Stages(nn.Module):
     """A narrow ResNet of three BasicBlocks (He et al. 2016, https://arxiv.org/abs/1512.03385), torchvision's own.
 
-        image (N, 3, H, W) -> conv stem -> block, stride 4 -> block, stride 8 -> block, stride 16
-                                           (N, 64, H/4, W/4)  (N, 128, H/8, W/8) (N, 192, H/16, W/16)
+    image (N, 3, H, W) -> conv stem -> block, stride 4 -> block, stride 8 -> block, stride 16
+                                       (N, 64, H/4, W/4)  (N, 128, H/8, W/8) (N, 192, H/16, W/16)
     """
 
     def __init__(self) -> None:
@@ -127,7 +128,9 @@ def build_demo_clip() -> open_clip.CLIP:
     """An untrained ViT of 2.9 M parameters (128 px, patch 16) beside a small text tower, both open_clip's own."""
     model = open_clip.CLIP(
         embed_dim=128,
-        vision_cfg=CLIPVisionCfg(layers=6, width=192, head_width=32, patch_size=16, image_size=IMAGE_PX, pool_type="avg"),
+        vision_cfg=CLIPVisionCfg(
+            layers=6, width=192, head_width=32, patch_size=16, image_size=IMAGE_PX, pool_type="avg"
+        ),
         text_cfg=CLIPTextCfg(context_length=CONTEXT_LENGTH, vocab_size=END + 1, width=128, heads=4, layers=3),
     )
     model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
@@ -202,7 +205,9 @@ def _load(network: _Network, name: NetworkName, folder: Path | None) -> _Network
     """The network with its weights, float32, frozen, in eval mode."""
     path = (folder or demo_folder()) / f"{name}.safetensors"
     if not path.is_file():
-        raise FileNotFoundError(f"no weights of the demo {name} at {path}; make them: python -m lic demo-networks {name}")
+        raise FileNotFoundError(
+            f"no weights of the demo {name} at {path}; make them: python -m lic demo-networks {name}"
+        )
     stored = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
     network.load_state_dict(stored)
     return network.requires_grad_(False).eval()

@@ -87,8 +87,11 @@ def decode(stream: bytes, codec: Codec, fingerprint: bytes) -> Tensor:
     header = read_stream_header(stream)
     if header.fingerprint != fingerprint:
         raise BitstreamError(f"coded with checkpoint {header.fingerprint.hex()}…, not with {fingerprint.hex()}…")
-    length, start = _read_leb128(stream, _HEADER.size)
-    y, z = stream[start : start + length], stream[start + length : -_CHECKSUM_BYTES]
+    content = stream[:-_CHECKSUM_BYTES]
+    length, start = _read_leb128(content + b"\0", _HEADER.size)  # the 0 ends a length that never does
+    if start + length > len(content):
+        raise BitstreamError("damaged stream: it ends before its strings do")
+    y, z = content[start : start + length], content[start + length :]
     shape = (-(-header.height // STRIDE), -(-header.width // STRIDE))
     with torch.no_grad():
         return codec.decompress(Strings((y, z), shape), header.height, header.width)

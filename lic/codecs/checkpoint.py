@@ -69,8 +69,18 @@ def save_codec(codec: Codec, header: Header, path: Path, is_half: bool = False) 
         names = {name for name, _ in codec.named_parameters()}
         tensors = {name: tensor.half() if name in names else tensor for name, tensor in tensors.items()}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, {"lic": json.dumps(dataclasses.asdict(header))})
-    temporary.replace(path)
+    try:
+        save_file(tensors, temporary, {"lic": json.dumps(dataclasses.asdict(header))})
+        temporary.chmod(0o644)  # safetensors writes files that only their owner may read
+        temporary.replace(path)
+    except safetensors.SafetensorError as error:  # its name for a full disk, too
+        raise OSError(f"{path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+_DAMAGE = (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError, TypeError,
+           ValueError, AttributeError)  # fmt: skip  # what the readers trip over
 
 
 def load_codec(path: Path) -> LoadedCodec:
@@ -85,7 +95,7 @@ def load_codec(path: Path) -> LoadedCodec:
         header, state = _read_lightning(path) if path.suffix == ".ckpt" else _read_safetensors(path)
         codec = build_codec(header.codec, header.num_channels, header.num_latent_channels)
         codec.load_state_dict(state)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"checkpoint {path} is damaged or is not a codec's: {reason[:160]}") from error
     return LoadedCodec(codec.eval(), header, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -108,6 +118,7 @@ def _read_safetensors(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
 
 def _read_lightning(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
     content = torch.load(path, map_location="cpu", weights_only=True)
-    prefix = "codec."
-    state = {name.removeprefix(prefix): v for name, v in content["state_dict"].items() if name.startswith(prefix)}
+    weights = content["state_dict"]
+    prefix = "ema.module." if any(name.startswith("ema.") for name in weights) else "codec."
+    state = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     return read_header(content["lic"]), state

@@ -50,7 +50,7 @@ class Codec(nn.Module):
     def __init__(self, network: CompressionModel) -> None:
         super().__init__()
         self.network = network
-        self._version_of_tables: int | None = None
+        self._version_of_tables: tuple[int, int] | None = None
         self.register_load_state_dict_pre_hook(_fit_tables)  # type: ignore[no-untyped-call]  # torch's stubs
         self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]
         self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]
@@ -107,9 +107,9 @@ class Codec(nn.Module):
         """Solve for the quantiles, so that the auxiliary loss starts near 0 and not at some thousands."""
         self.network.update(force=True, update_quantiles=True)
 
-    def _weights_version(self) -> int:
-        """Return a number that every change of a parameter in place (optimiser step, loading) raises."""
-        return sum(parameter._version for parameter in self.parameters())
+    def _weights_version(self) -> tuple[int, int]:
+        """Return what every change of a parameter in place (optimiser step, loading) changes; a copy has its own."""
+        return id(self), sum(parameter._version for parameter in self.parameters())
 
     def build_tables(self) -> None:
         """Build the CDF tables unless those at hand belong to the present weights."""

@@ -33,10 +33,15 @@ def read_coco(root: Path, split: str = "val2017") -> CocoImages:
     if not file.is_file() or not folder.is_dir():
         raise ValueError(f"no COCO in {root}: expected {split}/ and annotations/instances_{split}.json "
                          "(https://cocodataset.org/#download, CC BY 4.0 annotations)")
-    with contextlib.redirect_stdout(io.StringIO()):
-        annotations = COCO(str(file))
-    image_ids = sorted(annotations.imgs)
-    images = [folder / annotations.imgs[image_id]["file_name"] for image_id in image_ids]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            annotations = COCO(str(file))
+        image_ids = sorted(annotations.imgs)
+        images = [folder / annotations.imgs[image_id]["file_name"] for image_id in image_ids]
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ValueError(f"{file} is damaged or no COCO instances json: {error!r}") from error
+    if not images:
+        raise ValueError(f"{file} lists no image")
     if missing := [path for path in images if not path.exists()]:
         raise ValueError(f"{len(missing)} of {len(images)} images in {file.name} are missing, first {missing[0]}")
     return CocoImages(images, image_ids, annotations)

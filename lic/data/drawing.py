@@ -95,9 +95,9 @@ def draw_scene(split: str, index: int) -> Scene:
 def _arrange(
     rng: np.random.Generator, mean_colour: NDArray[np.float64]
 ) -> tuple[list[_Shape], list[NDArray[np.float64]]]:
-    """One to three shapes in painting order, unlike the mean background colour (3,), and their coverage (H, W) in [0, 1].
+    """One to three shapes in painting order, and their coverage (H, W) in [0, 1].
 
-    Drawn again until all of them are seen.
+    Drawn again until all of them are seen. Their colours are unlike the background's mean (3,).
     """
     distinct = [n for n, c in COLOURS.items() if np.linalg.norm(mean_colour - c) >= LEAST_COLOUR_DISTANCE]
     while True:
@@ -156,7 +156,8 @@ def _background(rng: np.random.Generator) -> NDArray[np.float64]:
     fields = np.fft.irfft2(white / frequency ** rng.uniform(*BACKGROUND_SLOPE), s=(SCENE_PX, SCENE_PX))
     fields /= fields.std(axis=(1, 2), keepdims=True)
     luma = fields[0] * rng.uniform(*BACKGROUND_LUMA_STD)
-    return rng.uniform(60, 195, size=3) + luma[..., None] + BACKGROUND_CHROMA_STD * fields[1:].transpose(1, 2, 0)
+    chroma = BACKGROUND_CHROMA_STD * fields[1:].transpose(1, 2, 0)
+    return np.asarray(rng.uniform(60, 195, size=3) + luma[..., None] + chroma)
 
 
 def _outline(name: str) -> list[NDArray[np.float64]]:
@@ -237,4 +238,4 @@ def _paint(
     contrast = rng.uniform(*TEXTURE_CONTRAST)
     paint = colour + towards * contrast * 128 * pattern[..., None]
     opacity = (coverage * rng.uniform(*OPACITY))[..., None]
-    return canvas * (1 - opacity) + paint * opacity
+    return np.asarray(canvas * (1 - opacity) + paint * opacity)

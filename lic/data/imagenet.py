@@ -30,8 +30,10 @@ def read_imagenet(root: Path, split: str = "val") -> LabelledImages:
     if folder is None:
         raise ValueError(f"no ImageNet in {root}: expected {split}/CLASS/*.JPEG (https://image-net.org, registration)")
     try:
-        found = ImageFolder(str(folder))
+        found = ImageFolder(str(folder), allow_empty=True)  # a class without images keeps its label
     except FileNotFoundError as error:
         raise ValueError(f"no ImageNet in {folder}: {error}") from error
+    if not found.samples:
+        raise ValueError(f"no ImageNet in {folder}: no images in its folders {', '.join(found.classes)[:80]}")
     paths, labels = zip(*found.samples, strict=True)
     return LabelledImages([Path(path) for path in paths], list(labels), found.classes)

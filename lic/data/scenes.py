@@ -104,7 +104,7 @@ def write_scenes(root: Path, num_train: int, num_val: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     jobs = [("train", i) for i in range(num_train)] + [("val", i) for i in range(num_val)]
     chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(chunks)), mp_context=get_context("spawn")) as pool:
         done = pool.map(_write_chunk, [root] * len(chunks), chunks)
         text = f"drawing {len(jobs)} demo scenes"
         records = [record for chunk in track(done, text, total=len(chunks), transient=True) for record in chunk]

@@ -24,6 +24,8 @@ def read_voc(root: Path, split: str = "val") -> VocImages:
         raise ValueError(f"no VOC in {root}: expected VOCdevkit/VOC2012/ImageSets/Segmentation/{split}.txt "
                          "(http://host.robots.ox.ac.uk/pascal/VOC/voc2012)")
     stems = listing.read_text().split()
+    if not stems:
+        raise ValueError(f"{listing} lists no image")
     images = [_image(base / "JPEGImages", stem) for stem in stems]
     masks = [base / "SegmentationClass" / f"{stem}.png" for stem in stems]
     if missing := [path for path in [*images, *masks] if not path.exists()]:

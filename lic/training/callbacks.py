@@ -81,10 +81,10 @@ class LastCheckpoint(Callback):
 class RateTaskCallback(Callback):
     """Every n epochs and at the end: saves the codec and has its validation images coded to bytes, decoded, and judged.
 
-    Scalars, the curve and a grid of reconstructions go to W&B and to files. Only rank 0 works; the others wait.
+    Scalars, the curve and a grid of reconstructions go to W&B and to files. Only rank 0 has a judge; the others wait.
     """
 
-    def __init__(self, judge: Judge, folder: Path, every_n_epochs: int) -> None:
+    def __init__(self, judge: Judge | None = None, folder: Path = Path(), every_n_epochs: int = 0) -> None:
         self.judge, self.folder, self.every_n_epochs = judge, folder, every_n_epochs
         self.results: Sequence[Results] = ()
 
@@ -99,7 +99,7 @@ class RateTaskCallback(Callback):
 
     def _judge(self, trainer: pl.Trainer, module: pl.LightningModule, is_final: bool) -> None:
         assert isinstance(module, CodecTraining)
-        if trainer.is_global_zero:
+        if self.judge is not None:
             checkpoint = self.folder / "codec.safetensors"
             save_codec(module.best_codec, module.header(), checkpoint)
             self.results = self.judge(checkpoint, self.folder, is_final)

@@ -2,11 +2,10 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +52,7 @@ def draw_arrays(split: str, num_scenes: int) -> SceneArrays:
         with np.load(path) as stored:
             return SceneArrays(**stored)
     starts = range(0, num_scenes, CHUNK)
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(starts)), mp_context=get_context("spawn")) as pool:
         chunks = pool.map(_draw_chunk, [split] * len(starts), starts, [min(i + CHUNK, num_scenes) for i in starts])
         scenes = _join(track(chunks, f"drawing {num_scenes} {split} scenes", total=len(starts)))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +87,7 @@ def _draw_chunk(split: str, start: int, stop: int) -> SceneArrays:
     return SceneArrays(np.stack(images), masks, boxes, labels, np.array(captions))
 
 
-def _join(chunks: Iterator[SceneArrays] | list[SceneArrays]) -> SceneArrays:
+def _join(chunks: Iterable[SceneArrays]) -> SceneArrays:
     """All chunks as one."""
     parts = [vars(chunk) for chunk in chunks]
     return SceneArrays(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
@@ -34,14 +35,15 @@ def score_network(name: NetworkName, network: nn.Module, scenes: SceneArrays) ->
                 return {"mIoU": _mean_iou(guesses.numpy(), scenes.masks)}
 
 
-def to_images(pixels: np.ndarray) -> Tensor:
+def to_images(pixels: NDArray[np.uint8]) -> Tensor:
     """uint8 (N, H, W, 3) as (N, 3, H, W) in [0, 1], channels last in memory."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div_(255)
 
 
 def clip_input(network: open_clip.CLIP, images: Tensor) -> Tensor:
     """Images in [0, 1], normalised as the tower asks."""
-    return normalize(images, list(network.visual.image_mean), list(network.visual.image_std))
+    mean, std = list(network.visual.image_mean), list(network.visual.image_std)
+    return normalize(images, mean, std)  # type: ignore[no-any-return]
 
 
 def _batches(scenes: SceneArrays) -> list[Tensor]:
@@ -61,7 +63,8 @@ def _retrieval(network: open_clip.CLIP, scenes: SceneArrays) -> dict[str, float]
 
 def _box_ap50(network: nn.Module, scenes: SceneArrays) -> float:
     """COCO's average precision at an intersection over union of 0.5, by pycocotools."""
-    annotations, answers = [], []
+    annotations: list[dict[str, object]] = []
+    answers: list[dict[str, object]] = []
     for i in range(len(scenes)):
         for (x0, y0, x1, y1), label in zip(scenes.boxes[i].tolist(), scenes.labels[i].tolist(), strict=True):
             if label >= 0:
@@ -69,7 +72,8 @@ def _box_ap50(network: nn.Module, scenes: SceneArrays) -> float:
                 annotations.append({"id": len(annotations) + 1, "image_id": i, "category_id": label + 1, **box})
     for part, images in enumerate(_batches(scenes)):
         for i, found in enumerate(network(list(images)), start=part * BATCH):
-            for (x0, y0, x1, y1), label, score in zip(*(found[k].tolist() for k in ("boxes", "labels", "scores"))):
+            answer = (found[key].tolist() for key in ("boxes", "labels", "scores"))
+            for (x0, y0, x1, y1), label, score in zip(*answer, strict=True):
                 box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
                 answers.append({"image_id": i, "category_id": label, **box})
     if not answers:
@@ -87,7 +91,7 @@ def _box_ap50(network: nn.Module, scenes: SceneArrays) -> float:
     return float(evaluation.stats[1])
 
 
-def _mean_iou(guesses: np.ndarray, masks: np.ndarray) -> float:
+def _mean_iou(guesses: NDArray[np.int64], masks: NDArray[np.uint8]) -> float:
     """Intersection over union over all pixels of all scenes, averaged over background and the ten shapes."""
     confusion = np.bincount(masks.reshape(-1).astype(np.int64) * 11 + guesses.reshape(-1), minlength=121)
     confusion = confusion.reshape(11, 11)

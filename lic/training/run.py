@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader
 
@@ -50,12 +50,15 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
     distortion = build_distortion(config.distortion, config.mlclipsim)
+    module = CodecTraining(codec, distortion, config)
+    if rank_zero_only.rank:  # the other processes of a distributed training only compute
+        fit(module, images, Path(config.output), [LastCheckpoint(Path(config.output), console), RateTaskCallback()])
+        return 0
     folder = run_folder(config)
     judge = build_judge(config, device)
     save_config(dataclasses.replace(config, resume=None), folder / "config.yaml")
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train")
-    module = CodecTraining(codec, distortion, config)
     last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     return finish(module, images, rate_task, last, console)
@@ -131,6 +134,8 @@ def check_resumable(path: Path, config: TrainConfig) -> None:
     there = (header.codec, header.num_channels, header.num_latent_channels)
     asked = (config.codec, config.num_channels, config.num_latent_channels)
     require(there == asked, f"checkpoint {path} is of codec {there}, not {asked}")
+    require(header.steps < config.trainer.max_steps,
+            f"run {path.parent} is complete at step {header.steps}; --trainer.max_steps beyond it goes on")
 
 
 def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list[pl.Callback]) -> None:
@@ -139,6 +144,7 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message)
+    num_parts = len(list(folder.glob("logs*")))  # a resumed run keeps the logs of its earlier parts
     trainer = pl.Trainer(
         max_steps=hardware.max_steps,
         max_epochs=-1,
@@ -147,7 +153,7 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
         num_nodes=hardware.num_nodes,
         precision=hardware.precision,
         callbacks=callbacks,
-        logger=[CSVLogger(folder, name="", version="logs"), WandbLogger(save_dir=folder)],
+        logger=[CSVLogger(folder, name="", version=f"logs-{num_parts + 1}"), WandbLogger(save_dir=folder)],
         log_every_n_steps=10,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -191,8 +197,6 @@ def finish(
 ) -> int:
     """Print what a run gave and where it is; return its exit code."""
     folder = last.path.parent
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        return 0
     if module.unreadable:
         names = ", ".join(str(images[index]) for index in sorted(module.unreadable))
         console.print(f"{len(module.unreadable)} images could not be read and were skipped: {names}", soft_wrap=True)

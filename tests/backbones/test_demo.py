@@ -83,7 +83,12 @@ def test_missing_weights_say_where_and_how(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("name", "score", "least"),
-    [("clip", "retrieval top-5", 0.5), ("classifier", "top-1", 0.8), ("detector", "box AP50", 0.7), ("segmenter", "mIoU", 0.6)],
+    [
+        ("clip", "retrieval top-5", 0.5),
+        ("classifier", "top-1", 0.8),
+        ("detector", "box AP50", 0.7),
+        ("segmenter", "mIoU", 0.6),
+    ],
 )
 def test_shipped_weights_know_held_out_scenes(
     name: demo.NetworkName, score: str, least: float, held_out: SceneArrays

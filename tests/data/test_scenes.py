@@ -94,7 +94,7 @@ def test_voc_masks_are_the_scenes(root: Path) -> None:
     assert not set(listed["train"]) & set(listed["val"])
     for name in listed["val"]:
         classes = np.asarray(Image.open(voc / f"SegmentationClass/{name}.png"))
-        assert Image.open(voc / f"JPEGImages/{name}.png").size == (SCENE_PX, SCENE_PX)
+        assert np.asarray(Image.open(voc / f"JPEGImages/{name}.png")).shape == (SCENE_PX, SCENE_PX, 3)
         expected = sum(item.mask * (item.label + 1) for item in draw_scene("val", int(name) - 100_000).objects)
         assert np.array_equal(classes, expected)
 

@@ -1,0 +1,216 @@
+"""Checkpoints: what is saved decodes alike after loading, and a bad file is one line."""
+
+import dataclasses
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from lic.codecs import Codec, Header, load_codec, save_codec
+from lic.config import CodecName
+
+HEADER = Header("mbt2018-mean", 8, 12, [0.01, 0.02], "mlclipsim", "demo scenes", 7, {"torch": "2.11.0"})
+
+
+def refusal(path: Path) -> str:
+    """The one line that loading a file is refused with."""
+    with pytest.raises(ValueError) as error:
+        load_codec(path)
+    message = str(error.value)
+    assert str(path) in message and "\n" not in message
+    return message
+
+
+@pytest.fixture
+def saved(make_codec: Any, tmp_path: Path) -> Path:
+    """A codec's checkpoint."""
+    save_codec(make_codec(), HEADER, tmp_path / "codec.safetensors")
+    return tmp_path / "codec.safetensors"
+
+
+def rewritten(path: Path, **changes: object) -> Path:
+    """A copy of a checkpoint with other values in its header."""
+    target = path.with_name("rewritten.safetensors")
+    header = {**dataclasses.asdict(HEADER), **changes}
+    save_file(load_file(path), target, {"lic": json.dumps(header)})
+    return target
+
+
+@pytest.mark.parametrize("name", get_args(CodecName))
+@pytest.mark.parametrize("has_tables", [False, True])
+def test_round_trip(name: CodecName, has_tables: bool, make_codec: Any, make_image: Any, tmp_path: Path) -> None:
+    codec, image, path = make_codec(name).train(), make_image(70, 64), tmp_path / "a.b.safetensors"
+    if has_tables:
+        codec.build_tables()
+    header = dataclasses.replace(HEADER, codec=name)
+    version = codec._version_of_tables
+    save_codec(codec, header, path)
+    assert codec.training and codec._version_of_tables == version, "saving changed the codec"
+    loaded = load_codec(path)
+    assert loaded.header == header
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not loaded.codec.training
+    strings = codec.eval().compress(image)
+    assert loaded.codec.compress(image) == strings
+    assert torch.equal(loaded.codec.decompress(strings, 70, 64), codec.decompress(strings, 70, 64))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_half_precision_round_trip(make_codec: Any, make_image: Any, tmp_path: Path) -> None:
+    codec, image, path = make_codec(), make_image(64, 64), tmp_path / "half.safetensors"
+    codec.build_tables()
+    before = {name: tensor.clone() for name, tensor in codec.state_dict().items()}
+    save_codec(codec, HEADER, path, is_half=True)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in codec.state_dict().items())
+    by_hand = make_codec()
+    with torch.no_grad():
+        for parameter in by_hand.parameters():
+            parameter.copy_(parameter.half().float())
+    loaded = load_codec(path).codec
+    for (name, one), other in zip(loaded.named_parameters(), by_hand.parameters(), strict=True):
+        assert one.dtype == torch.float32 and torch.equal(one, other), name
+    strings = by_hand.compress(image)
+    assert loaded.compress(image) == strings != codec.compress(image)
+    with torch.no_grad():
+        assert torch.equal(loaded.decompress(strings, 64, 64), loaded(image).reconstruction.clamp(0, 1))
+    stored = load_file(path)
+    assert all(stored[name].dtype == torch.float16 for name, _ in codec.named_parameters())
+
+
+def test_stored_tables_are_used_and_not_built_again(
+    saved: Path, make_image: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("built again: another machine's floats may differ")
+
+    codec: Codec = load_codec(saved).codec
+    monkeypatch.setattr(codec.network, "update", refuse)
+    codec.decompress(codec.compress(make_image(64, 64)), 64, 64)
+    stored = load_file(saved)
+    for name, tensor in codec.state_dict().items():
+        assert torch.equal(tensor, stored[name]) and (tensor.numel() or not name.endswith("_cdf")), name
+
+
+def test_failed_write_leaves_the_older_file(saved: Path, make_codec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(_: object, path: Path, __: object) -> None:
+        path.write_bytes(b"half a checkp")
+        raise OSError(28, "No space left on device")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr("lic.codecs.checkpoint.save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_codec(make_codec(seed=3), HEADER, saved)
+    assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def test_lightning_checkpoint(make_codec: Any, make_image: Any, tmp_path: Path) -> None:
+    codec, image = make_codec(), make_image(64, 64)
+    state = {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
+    content = {"state_dict": {**state, "other.weight": torch.zeros(2)}, "lic": dataclasses.asdict(HEADER)}
+    torch.save(content, tmp_path / "last.ckpt")
+    loaded = load_codec(tmp_path / "last.ckpt")
+    assert loaded.header == HEADER and loaded.codec.compress(image) == codec.compress(image)
+
+
+def test_truncated(saved: Path) -> None:
+    whole = saved.read_bytes()
+    for length in (0, 1, 8, 100, 5000, len(whole) // 2, len(whole) - 1):
+        saved.write_bytes(whole[:length])
+        assert "is damaged or is not a codec's" in refusal(saved), length
+
+
+def test_truncated_lightning_checkpoint(make_codec: Any, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    state = {f"codec.{name}": tensor for name, tensor in make_codec().state_dict().items()}
+    torch.save({"state_dict": state, "lic": dataclasses.asdict(HEADER)}, path)
+    whole = path.read_bytes()
+    for length in (0, 1, 2, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert "is damaged or is not a codec's" in refusal(path), length
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\x89PNG\r\n\x1a\n" + bytes(100), bytes(200), b"\xff" * 50])
+@pytest.mark.parametrize("name", ["codec.safetensors", "last.ckpt", "codec"])
+def test_no_checkpoint_at_all(content: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert "is damaged or is not a codec's" in refusal(tmp_path / name)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return eval, ("open('exploded', 'w').close()",)
+
+
+def test_pickle_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "lic": Bomb()}, "zipped.ckpt")
+    Path("plain.ckpt").write_bytes(pickle.dumps(Bomb(), protocol=2))
+    Path("renamed.safetensors").write_bytes(Path("plain.ckpt").read_bytes())
+    for name in ("zipped.ckpt", "plain.ckpt", "renamed.safetensors"):
+        assert "is damaged or is not a codec's" in refusal(Path(name))
+    assert not Path("exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"state_dict": {}},
+        {"state_dict": {}, "lic": {"codec": "mbt2018-mean"}},
+        {"state_dict": {}, "lic": dataclasses.asdict(HEADER)},
+        {"state_dict": [1], "lic": dataclasses.asdict(HEADER)},
+        [1, 2],
+    ],
+)
+def test_lightning_checkpoint_of_something_else(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "last.ckpt")
+    assert "is damaged or is not a codec's" in refusal(tmp_path / "last.ckpt")
+
+
+def test_unknown_codec(saved: Path) -> None:
+    message = refusal(rewritten(saved, codec="cheng2020-attn"))
+    assert "codec 'cheng2020-attn' is unknown" in message and "bmshj2018-hyperprior, mbt2018-mean" in message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_channels": 16},
+        {"num_latent_channels": 24},
+        {"codec": "bmshj2018-hyperprior"},
+        {"num_channels": "many"},
+        {"num_channels": -1},
+        {"num_channels": None},
+        {"colour": "red"},
+    ],
+)
+def test_header_that_does_not_fit_the_weights(saved: Path, changes: dict[str, object]) -> None:
+    assert "is damaged or is not a codec's" in refusal(rewritten(saved, **changes))
+
+
+def test_safetensors_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "classifier.safetensors"
+    for metadata in (None, {"format": "pt"}, {"lic": "no json"}, {"lic": "[1]"}, {"lic": "{}"}):
+        save_file({"weight": torch.zeros(3)}, path, metadata)
+        assert "is damaged or is not a codec's" in refusal(path), metadata
+
+
+def test_nan_weights_are_kept_as_they_are(saved: Path) -> None:
+    tensors = load_file(saved)
+    with safetensors.safe_open(saved, "pt") as file:
+        metadata = file.metadata()
+    tensors["network.g_a.0.bias"][0] = torch.nan
+    save_file(tensors, saved, metadata)
+    assert load_codec(saved).codec.state_dict()["network.g_a.0.bias"][0].isnan()
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "does not exist" in refusal(tmp_path / "none.safetensors")
+    assert "does not exist" in refusal(tmp_path)

@@ -1,0 +1,253 @@
+"""ML-CLIPSim against a plain re-computation, and what a training loss must not do."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from open_clip.model import CLIPVisionCfg
+from PIL import Image
+from torch import Tensor
+
+from lic.backbones.clip import ClipTower
+from lic.backbones.demo import load_demo_clip
+from lic.config import MLCLIPSimConfig
+from lic.data.scenes import draw_scene
+from lic.distortions import MLCLIPSim, build_distortion
+from lic.distortions.mlclipsim import clamp_unit, tile
+
+
+@pytest.fixture(scope="module")
+def metric() -> MLCLIPSim:
+    return MLCLIPSim.from_pretrained("demo")
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Tensor:
+    return torch.stack([torch.from_numpy(draw_scene("val", i).image).permute(2, 0, 1) for i in range(4)]).float() / 255
+
+
+def tiny_tower(kind: str = "vit") -> ClipTower:
+    torch.manual_seed(0)
+    if kind == "vit":
+        vision = CLIPVisionCfg(layers=2, width=16, head_width=8, patch_size=8, image_size=32)
+    else:
+        vision = CLIPVisionCfg(layers=(1, 1, 1, 1), width=8, image_size=64)
+    text = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
+    return ClipTower(open_clip.CLIP(8, vision, text).visual)
+
+
+def plain_similarity(metric: MLCLIPSim, a: Tensor, b: Tensor) -> Tensor:
+    """The definition, block by block through the demo ViT, with torch's own cosine similarity."""
+    visual = load_demo_clip().visual
+    mean, std = (torch.tensor(v)[:, None, None] for v in (visual.image_mean, visual.image_std))
+    tokens: list[Tensor] = []
+    for block in visual.transformer.resblocks:
+        block.register_forward_hook(lambda _module, _input, output: tokens.append(output))
+    outputs: list[list[Tensor]] = []
+    for image in (a, b):
+        tokens.clear()
+        embedding = visual((image - mean) / std)
+        outputs.append([*(tokens[layer][:, 1:] for layer in metric.layers), embedding])
+    parts = [F.cosine_similarity(x, y, dim=-1) for x, y in zip(*outputs, strict=True)]
+    means = [part.mean(1) if part.dim() == 2 else part for part in parts]
+    return sum(w * m for w, m in zip(metric.layer_weights.tolist(), means, strict=True))
+
+
+def test_agrees_with_a_plain_recomputation(metric: MLCLIPSim, scenes: Tensor) -> None:
+    noisy = (scenes + 0.1 * torch.randn(scenes.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(metric(noisy, scenes), plain_similarity(metric, noisy, scenes), atol=2e-6, rtol=0)
+
+
+def test_identical_images(metric: MLCLIPSim, scenes: Tensor) -> None:
+    reconstruction = scenes.clone().requires_grad_()
+    similarity = metric(reconstruction, scenes)
+    similarity.sum().backward()
+    assert similarity.tolist() == [1.0] * 4
+    assert reconstruction.grad is not None and reconstruction.grad.isfinite().all()
+    assert reconstruction.grad.abs().max() < 1e-6
+
+
+def test_is_symmetric(metric: MLCLIPSim, scenes: Tensor) -> None:
+    torch.testing.assert_close(metric(scenes[:2], scenes[2:]), metric(scenes[2:], scenes[:2]), atol=1e-6, rtol=0)
+
+
+def blur(image: Tensor, strength: int) -> Tensor:
+    kernel = torch.ones(3, 1, 2 * strength + 1, 2 * strength + 1) / (2 * strength + 1) ** 2
+    return F.conv2d(F.pad(image, (strength,) * 4, mode="reflect"), kernel, groups=3)
+
+
+def noise(image: Tensor, strength: int) -> Tensor:
+    return (image + 0.05 * strength * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+
+
+def jpeg(image: Tensor, strength: int) -> Tensor:
+    decoded = []
+    for one in image:
+        file = io.BytesIO()
+        pixels = (one * 255).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(file, "jpeg", quality=(80, 40, 20, 5)[strength - 1])
+        decoded.append(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1).float() / 255)
+    return torch.stack(decoded)
+
+
+def downscale(image: Tensor, strength: int) -> Tensor:
+    small = F.interpolate(image, scale_factor=1 / (strength + 1), mode="area")
+    return F.interpolate(small, image.shape[-2:], mode="bilinear")
+
+
+@pytest.mark.parametrize("distort", [blur, noise, jpeg, downscale])
+def test_falls_as_the_distortion_grows(distort, metric: MLCLIPSim, scenes: Tensor) -> None:  # type: ignore[no-untyped-def]
+    with torch.no_grad():
+        values = [metric(distort(scenes, strength), scenes).mean().item() for strength in (1, 2, 3, 4)]
+    assert 1 > values[0] > values[1] > values[2] > values[3]
+
+
+def test_bf16_agrees_with_fp32_and_stays_below_one(metric: MLCLIPSim, scenes: Tensor) -> None:
+    slightly = (scenes + 1e-3 * torch.randn(scenes.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    for reconstruction in (scenes, slightly, noise(scenes, 2)):
+        with torch.no_grad():
+            exact = metric(reconstruction, scenes)
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = metric(reconstruction, scenes)
+        assert rounded.dtype == torch.float32 and (rounded <= 1).all()
+        torch.testing.assert_close(rounded, exact, atol=5e-3, rtol=0)
+
+
+def test_is_stable_under_shifting_both(metric: MLCLIPSim, scenes: Tensor) -> None:
+    distorted = noise(scenes, 2)
+    with torch.no_grad():
+        still = metric(distorted, scenes)
+        for shift in (3, 8):
+            moved = metric(distorted.roll((shift, shift), (2, 3)), scenes.roll((shift, shift), (2, 3)))
+            torch.testing.assert_close(moved, still, atol=0.05, rtol=0)
+
+
+def test_train_mode_shifts_but_keeps_the_encoder_frozen(scenes: Tensor) -> None:
+    metric = MLCLIPSim.from_pretrained("demo").train()
+    assert metric.training and not any(module.training for module in metric.tower.modules())
+    assert not any(parameter.requires_grad for parameter in metric.parameters())
+    distorted = noise(scenes, 2)
+    first, second = metric(distorted, scenes), metric(distorted, scenes)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(first, second, atol=0.1, rtol=0)
+    assert metric(scenes, scenes).tolist() == [1.0] * 4  # both images move alike
+
+
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+def test_gradient_against_finite_differences(kind: str) -> None:
+    metric = MLCLIPSim(tiny_tower(kind)).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    size = metric.tower.input_px
+    image = torch.rand(1, 3, size, size, generator=generator, dtype=torch.float64) * 0.8 + 0.1
+    noise = 0.05 * torch.randn(image.shape, generator=generator, dtype=torch.float64)
+    reconstruction = (image + noise).clamp(0.02, 0.98).requires_grad_()
+    metric.distance(reconstruction, image).sum().backward()
+    assert reconstruction.grad is not None
+    for _ in range(5):
+        direction = torch.randn(image.shape, generator=generator, dtype=torch.float64) * 1e-5
+        with torch.no_grad():
+            up = metric.distance(reconstruction + direction, image)
+            down = metric.distance(reconstruction - direction, image)
+        slope = (reconstruction.grad * direction).sum()
+        torch.testing.assert_close((up - down).sum() / 2, slope, rtol=1e-4, atol=1e-12)
+
+
+def test_clamping_passes_only_gradients_that_lead_back_in() -> None:
+    image = torch.tensor([-0.5, -0.5, 0.5, 1.5, 1.5], requires_grad=True)
+    clamped = clamp_unit(image)
+    assert clamped.tolist() == [0, 0, 0.5, 1, 1]
+    clamped.backward(torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0]))
+    assert image.grad is not None and image.grad.tolist() == [0, -1, 1, 1, 0]
+
+
+def test_tiles_of_a_photograph_are_averaged(metric: MLCLIPSim) -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = F.interpolate(torch.rand(1, 3, 64, 96, generator=generator), (512, 768), mode="bicubic").clamp(0, 1)
+    distorted = noise(image, 1)
+    with torch.no_grad():
+        by_hand = [
+            metric(distorted[..., y : y + 128, x : x + 128], image[..., y : y + 128, x : x + 128])
+            for y in range(0, 512, 128)
+            for x in range(0, 768, 128)
+        ]
+        torch.testing.assert_close(metric(distorted, image), torch.stack(by_hand).mean(0), atol=1e-6, rtol=0)
+
+
+def test_tiles_cover_sides_that_are_no_multiple() -> None:
+    image = torch.arange(200.0 * 150).reshape(1, 1, 200, 150)
+    tiles = tile(image, 128)
+    assert tiles.shape == (4, 1, 128, 128)
+    assert set(tiles.flatten().tolist()) == set(image.flatten().tolist())
+
+
+def test_small_images_are_mirrored_alike(metric: MLCLIPSim, scenes: Tensor) -> None:
+    with torch.no_grad():
+        assert metric(scenes[..., :50, :70], scenes[..., :50, :70]).tolist() == [1.0] * 4
+        assert (metric(noise(scenes, 2)[..., :50, :70], scenes[..., :50, :70]) < 0.99).all()
+
+
+def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
+    metric = MLCLIPSim.from_pretrained("demo", input_px=96)
+    assert metric.tower.visual.positional_embedding.shape[0] == 1 + 6 * 6
+    with torch.no_grad():
+        near = metric(noise(scenes, 1), scenes).mean()
+        assert metric(noise(scenes, 3), scenes).mean() < near < 1
+    with pytest.raises(ValueError, match="multiple of the encoder's patch of 16 px"):
+        MLCLIPSim.from_pretrained("demo", input_px=100)
+
+
+def test_resnet_towers_compare_their_stages() -> None:
+    metric = MLCLIPSim(tiny_tower("resnet"))
+    assert metric.tower.num_layers == 5
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert metric(image, image).tolist() == [1.0, 1.0]
+        assert (metric(noise(image, 2), image) < 1).all()
+
+
+def test_weights_are_normalised_and_checked(scenes: Tensor) -> None:
+    metric = MLCLIPSim.from_pretrained("demo", layers=[5], weights=[3, 1])
+    assert metric.layer_weights.tolist() == [0.75, 0.25]
+    for layers, weights in (([6], [1, 1]), ([0], [1]), ([0], [1, -1]), ([0], [0, 0])):
+        with pytest.raises(ValueError, match=r"layers must be|weights must be"):
+            MLCLIPSim.from_pretrained("demo", layers=layers, weights=weights)
+
+
+def test_local_file_of_open_clip_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = open_clip.create_model("RN50-quickgelu", pretrained=None)
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    metric = MLCLIPSim.from_pretrained(str(tmp_path / "weights.pt"), "RN50-quickgelu", layers=[0, 1], weights=[1, 1, 0])
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert metric(image, image).item() == 1.0 > metric(noise(image, 2), image).item()
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "encoder", "message"),
+    [
+        ("openai", "ViT-Z", "encoder 'ViT-Z' is unknown to open_clip"),
+        ("nowhere.pt", "ViT-B-16", "neither a file nor an open_clip tag"),
+        ("openai", "ViT-B-16", "QuickGELU mismatch|weights 'openai' of ViT-B-16 cannot be loaded"),
+    ],
+)
+def test_unknown_weights_are_one_line(pretrained: str, encoder: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        MLCLIPSim.from_pretrained(pretrained, encoder)
+    assert "\n" not in str(caught.value)
+
+
+def test_distortion_gradient_reaches_the_image(scenes: Tensor) -> None:
+    for name in ("mse", "mlclipsim"):
+        distortion = build_distortion(name, MLCLIPSimConfig()).train()
+        reconstruction = noise(scenes, 2).requires_grad_()
+        value = distortion(reconstruction, scenes)
+        assert value.shape == (4,) and (value > 0).all()
+        value.sum().backward()
+        assert reconstruction.grad is not None and reconstruction.grad.isfinite().all()
+        assert reconstruction.grad.abs().sum() > 0

@@ -1,0 +1,19 @@
+"""What several tests share."""
+
+import torch
+from torch import Tensor
+
+TRAIN = ["--trainer.max_steps", "2", "--num_channels", "8", "--num_latent_channels", "12", "--batch_size", "2",
+         "--num_workers", "0", "--limit", "2"]  # fmt: skip
+
+
+def shorten(command: list[str]) -> list[str]:
+    """Return a train.py or eval.py command with flags appended that make it take seconds."""
+    return [*command, *(TRAIN if "train.py" in command else ["--limit", "2"])]
+
+
+def noise_image(seed: int, height: int, width: int) -> Tensor:
+    """Return an image (1, 3, height, width) of smooth noise."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, height // 8 + 1, width // 8 + 1, generator=generator)
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)

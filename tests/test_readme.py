@@ -1,0 +1,57 @@
+"""The README's commands run, in its order, shortened by flags."""
+
+import glob
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lic.images import write_image
+from tests.support import noise_image, shorten
+
+ROOT = Path(__file__).parents[1]
+LONG = ("demo-networks",)  # has a test of its own
+
+
+def commands() -> list[list[str]]:
+    """Return the python commands in the README's shell blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    lines = [line.split("&&")[-1].strip() for block in blocks for line in block.splitlines() if "python" in line]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        write_image(noise_image(i, 140, 150), tmp_path / "photos" / f"{i}.png")
+    for name in ("a.png", "b.png"):
+        write_image(noise_image(len(name), 128, 128), tmp_path / name)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    ran = 0
+    for command in commands():
+        if any(word in command for word in LONG):
+            continue
+        _run(command)
+        ran += 1
+    assert ran >= 8
+    output = capsys.readouterr().out
+    assert "embedded demo scenes (synthetic; not COCO, not photographs)" in output
+    assert "wandb sync" in output
+    (tmp_path / "runs").rename(tmp_path / "kept")
+
+
+def _run(command: list[str]) -> None:
+    assert command[0] == "python", command
+    if command[1] == "-m":
+        assert command[2] == "lic"
+        arguments = [name for word in command[3:] for name in (sorted(glob.glob(word)) or [word])]
+        runpy.run_path(str(ROOT / "lic" / "__main__.py"))["main"](arguments)
+        return
+    is_resuming = "--resume" in command
+    arguments = [str(Path(word).expanduser()) for word in command[2:]]
+    arguments = [*arguments, "--trainer.max_steps", "3"] if is_resuming else shorten([command[1], *arguments])[1:]
+    assert runpy.run_path(str(ROOT / command[1]))["main"](arguments) == 0

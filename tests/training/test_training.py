@@ -1,0 +1,208 @@
+"""Training: the loss, resuming exactly, what is clipped, averaged and saved."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from lic.codecs import build_codec, load_codec
+from lic.config import MLCLIPSimConfig, TrainConfig, TrainerConfig
+from lic.curves.results import Point, Results
+from lic.data.imagenet import read_imagenet
+from lic.data.scenes import scenes_root
+from lic.distortions import MSE_SCALE, build_distortion
+from lic.training.module import CodecTraining
+from lic.training.run import check_devices, train
+
+ROOT = Path(__file__).parents[2]
+SMALL = TrainConfig(num_channels=8, num_latent_channels=12, crop_px=64, batch_size=4, num_workers=0, wandb="disabled",
+                    trainer=TrainerConfig(max_steps=6, accelerator="cpu"))  # fmt: skip
+
+
+def run(config: TrainConfig, output: Path) -> Path:
+    """Train and return the run's folder, without judging."""
+    config = replace(config, output=str(output))
+    assert train(config, lambda *_: _FixedPoint(), Console(quiet=True)) == 0
+    return Path(config.resume).parent if config.resume else output / f"{config.codec}-{config.distortion}-0.01"
+
+
+class _FixedPoint:
+    """Judges every codec alike: these tests are about the weights."""
+
+    def __call__(self, checkpoint: Path, folder: Path, is_final: bool) -> list[Results]:
+        assert load_codec(checkpoint).header.lmbda == [0.01]
+        point = Point(0.01, None, None, 0.1, 0.1, 30.0, 0.9, 0.9, 0.1, 0.1, 1, {"imagenet-cls": {"top1": 0.5}})
+        return [Results("codec", "mse", "dataset", (point,), {}, {})]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_codec(folder / "last.ckpt").codec.state_dict()
+
+
+@pytest.mark.parametrize("distortion", ["mse", "mlclipsim"])
+@pytest.mark.parametrize("stop_at", [3, 5])
+def test_resumed_equals_uninterrupted(distortion: str, stop_at: int, tmp_path: Path) -> None:
+    images = len(read_imagenet(scenes_root(), "train").images)
+    four_steps_an_epoch = images // 4
+    config = replace(SMALL, distortion=distortion, batch_size=four_steps_an_epoch, crop_px=32, ema_decay=0.5)
+    whole = run(config, tmp_path / "whole")
+    part = _stop(config, tmp_path / "part", stop_at)
+    resumed = run(replace(config, resume=str(part / "last.ckpt")), tmp_path / "part")
+    assert resumed == part
+    expected, actual = weights(whole), weights(resumed)
+    assert expected.keys() == actual.keys()
+    for name in expected:
+        assert torch.equal(expected[name], actual[name]), name
+
+
+def _stop(config: TrainConfig, output: Path, step: int) -> Path:
+    """Train until a step, then send Ctrl-C to this process."""
+    from lic.training import callbacks
+
+    original = callbacks.StepProgress.on_train_batch_end
+
+    def interrupt(self: callbacks.StepProgress, trainer: object, *rest: object) -> None:
+        original(self, trainer, *rest)  # type: ignore[arg-type]
+        if trainer.global_step == step:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGINT)
+
+    callbacks.StepProgress.on_train_batch_end = interrupt  # type: ignore[method-assign, assignment]
+    try:
+        assert train(replace(config, output=str(output)), lambda *_: _FixedPoint(), Console(quiet=True)) == 130
+    finally:
+        callbacks.StepProgress.on_train_batch_end = original  # type: ignore[method-assign]
+    (folder,) = output.iterdir()
+    assert load_codec(folder / "last.ckpt").header.steps == step
+    assert not (folder / "codec.safetensors").exists()
+    return folder
+
+
+def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
+    config = replace(SMALL, trainer=TrainerConfig(max_steps=2, accelerator="cpu"))
+    first, second = (weights(run(config, tmp_path / name)) for name in ("a", "b"))
+    other = weights(run(replace(config, seed=1), tmp_path / "c"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["network.g_a.0.weight"], other["network.g_a.0.weight"])
+
+
+def module(**changes: object) -> CodecTraining:
+    torch.manual_seed(0)
+    config = replace(SMALL, **changes)  # type: ignore[arg-type]
+    codec = build_codec(config.codec, config.num_channels, config.num_latent_channels)
+    return CodecTraining(codec, build_distortion(config.distortion, config.mlclipsim), config)
+
+
+@pytest.mark.parametrize(("distortion", "warmup_mse"), [("mse", 0.5), ("mlclipsim", 1.0), ("mlclipsim", 0.0)])
+def test_loss_is_the_documented_sum(distortion: str, warmup_mse: float) -> None:
+    training = module(distortion=distortion, warmup_mse=warmup_mse, lmbda=0.02).eval()
+    image = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        loss, output = training.rate_distortion(image), training.codec(image)
+        squared = (output.reconstruction - image).square().mean()
+        expected = output.bpp.mean() + 0.02 * 255**2 * squared
+        if warmup_mse == 0:
+            distance = training.distortion(output.reconstruction, image).mean()
+            expected = output.bpp.mean() + 0.02 * (training.distortion.scale * distance + 0.05 * MSE_SCALE * squared)
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_clipping_leaves_the_quantiles_alone() -> None:
+    training = module(distortion="mse")
+    for parameter in training.codec.parameters():
+        parameter.grad = torch.full_like(parameter, 10.0)
+    training.configure_gradient_clipping()
+    norm = torch.stack([parameter.grad.norm() for parameter in training.codec.weights() if parameter.grad is not None])
+    torch.testing.assert_close(norm.norm(), torch.tensor(1.0), atol=1e-3, rtol=0)
+    assert all((parameter.grad == 10).all() for parameter in training.codec.quantiles() if parameter.grad is not None)
+
+
+def test_average_is_what_gets_evaluated() -> None:
+    training = module(distortion="mse", ema_decay=0.9)
+    training.on_train_batch_end()
+    with torch.no_grad():
+        for parameter in training.codec.parameters():
+            parameter += 1
+    before = [parameter.clone() for parameter in training.best_codec.parameters()]
+    training.on_train_batch_end()
+    for old, new, own in zip(before, training.best_codec.parameters(), training.codec.parameters(), strict=True):
+        torch.testing.assert_close(new, 0.9 * old + 0.1 * own)
+
+
+def test_training_lowers_rate_and_distortion(tmp_path: Path) -> None:
+    config = replace(SMALL, distortion="mse", num_channels=16, num_latent_channels=24, batch_size=8, wandb="offline",
+                     learning_rate=3e-3, trainer=TrainerConfig(max_steps=150, accelerator="cpu"))  # fmt: skip
+    folder = run(config, tmp_path)
+    rows = (folder / "logs-1" / "metrics.csv").read_text().splitlines()
+    names = rows[0].split(",")
+    values = [dict(zip(names, row.split(","), strict=True)) for row in rows[1:]]
+    values = [row for row in values if row["train/loss"]]
+    first, last = (({k: float(v) for k, v in row.items() if v}) for row in (values[0], values[-1]))
+    assert last["train/loss"] < first["train/loss"] / 2
+    assert last["train/distortion"] < first["train/distortion"]
+    assert (folder / "config.yaml").is_file()
+    assert list(folder.glob("wandb/offline-run-*"))
+
+
+def test_init_takes_another_codecs_weights_only_if_they_fit(tmp_path: Path) -> None:
+    folder = run(replace(SMALL, distortion="mse"), tmp_path)
+    checkpoint = folder / "codec.safetensors"
+    header = load_codec(checkpoint).header
+    assert header.steps == 6 and header.distortion == "mse"
+    config = replace(SMALL, init=str(checkpoint), codec="bmshj2018-hyperprior")
+    with pytest.raises(ValueError, match="is of codec"):
+        train(replace(config, output=str(tmp_path)), lambda *_: _FixedPoint(), Console(quiet=True))
+    with pytest.raises(ValueError, match="is of codec"):
+        resume = replace(SMALL, codec="bmshj2018-hyperprior", resume=str(folder / "last.ckpt"))
+        train(resume, lambda *_: _FixedPoint(), Console(quiet=True))
+    with pytest.raises(ValueError, match=r"--resume takes a run's last.ckpt"):
+        train(replace(SMALL, resume=str(checkpoint)), lambda *_: _FixedPoint(), Console(quiet=True))
+
+
+def test_more_devices_than_there_are() -> None:
+    if torch.cuda.device_count():
+        pytest.skip("this machine has GPUs")
+    with pytest.raises(ValueError, match="devices 4 asks for more than this machine's 0 GPUs"):
+        check_devices(TrainerConfig(devices=4))
+    with pytest.raises(ValueError, match="0 GPUs"):
+        check_devices(TrainerConfig(accelerator="gpu"))
+    with pytest.raises(ValueError, match="Choose from: auto, cpu, gpu, cuda"):
+        check_devices(TrainerConfig(accelerator="abacus"))
+
+
+def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--limit", "4", "--output", str(tmp_path),
+                 "--wandb", "disabled", "--distortion", "mse", "--trainer.max_steps", "100000"]  # fmt: skip
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step"):
+            break
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loading processes get it too
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    (folder,) = tmp_path.iterdir()
+    assert f"python train.py --resume {folder / 'last.ckpt'}" in output
+    assert load_codec(folder / "last.ckpt").header.steps >= 1
+
+
+def test_two_processes_train_one_codec(tmp_path: Path) -> None:
+    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--limit", "2", "--output", str(tmp_path),
+                 "--wandb", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
+                 "--trainer.max_steps", "2", "--trainer.accelerator", "cpu", "--trainer.devices", "2"]  # fmt: skip
+    subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True, timeout=300, cwd=ROOT)
+    (folder,) = tmp_path.iterdir()
+    assert load_codec(folder / "codec.safetensors").header.steps == 2
+
+
+def test_ml_clipsim_settings_reach_the_metric() -> None:
+    training = module(mlclipsim=MLCLIPSimConfig(layers=[2], weights=[1, 0]))
+    assert training.distortion.metric.layers == [2]  # type: ignore[union-attr]
