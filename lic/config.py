@@ -57,6 +57,7 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         require(self.max_steps > 0, f"trainer.max_steps must be positive, got {self.max_steps}")
         require(self.devices > 0, f"trainer.devices must be positive, got {self.devices}")
+        require(self.num_nodes > 0, f"trainer.num_nodes must be positive, got {self.num_nodes}")
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class TrainConfig:
     """what the reconstruction is judged by"""
     codec: CodecName = "mbt2018-mean"
     """CompressAI architecture"""
-    num_channels: int = 64
+    num_channels: int = 48
     """CompressAI's N (published: 128 or 192)"""
-    num_latent_channels: int = 96
+    num_latent_channels: int = 64
     """CompressAI's M (published: 192 or 320)"""
     data: DataName = "scenes"
     """the embedded demo scenes, or a folder of images"""
@@ -79,7 +80,7 @@ class TrainConfig:
     """the folder for --data folder"""
     crop_px: int = 128
     """side of the training crops"""
-    batch_size: int = 16
+    batch_size: int = 8
     """crops per step and device"""
     num_workers: int = 1
     """processes that load images"""
@@ -119,8 +120,9 @@ class TrainConfig:
     """Lightning"""
 
     def __post_init__(self) -> None:
-        require(self.lmbda > 0, f"lmbda must be positive, got {self.lmbda:g}; CompressAI's grid is 0.0018 .. 0.18")
-        for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate"):
+        require(0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda:g}; CompressAI's grid is 0.0018 .. 0.18")
+        require(self.eval_every_n_epochs >= 0, f"eval_every_n_epochs must not be negative, got {self.eval_every_n_epochs}")
+        for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
         require(0 <= self.warmup_mse <= 1, f"warmup_mse is a share of the steps, 0 .. 1, got {self.warmup_mse}")
         require(self.anchor_mse >= 0, f"anchor_mse must not be negative, got {self.anchor_mse}")

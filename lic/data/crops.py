@@ -70,13 +70,13 @@ class StepSampler(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epoch, first = divmod(self.next_batch, len(self))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**62)
         order = torch.randperm(self.num_images, generator=generator).tolist()
         for batch in range(first, len(self)):
             self.next_batch += 1
             start = (batch * self.world_size + self.rank) * self.batch_size
             positions = range(start, start + self.batch_size)
-            seed = (self.seed * 1_000_003 + epoch) * 1_000_000_007
+            seed = (self.seed * 1_000_003 + epoch) * 1_000_000_007 % 2**62  # torch takes 64 bits
             yield [Draw(order[p % self.num_images], seed + p) for p in positions]
 
 

@@ -95,7 +95,7 @@ class PillowCoder:
         """Return None: there are no likelihoods."""
 
 
-QUALITIES: dict[BaselineName, tuple[int, ...]] = {"jpeg": (2, 5, 10, 20, 40), "webp": (0, 5, 20, 40, 65)}
+QUALITIES: dict[BaselineName, tuple[int, ...]] = {"jpeg": (5, 10, 20, 40), "webp": (0, 10, 30, 60)}
 """The grids that `eval.py` draws curves from."""
 
 

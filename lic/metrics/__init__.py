@@ -8,12 +8,12 @@ from lic.images import pad_at_least
 
 
 def psnr_db(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio of each image in dB, (N,), over all of RGB; infinite if identical.
+    """Return the peak signal-to-noise ratio of each image in dB, (N,), over all of RGB; 100 if identical.
 
     Args:
         reconstruction, image: (N, 3, H, W), RGB in [0, 1].
     """
-    return -10 * torch.log10((reconstruction - image).square().mean((1, 2, 3)))
+    return -10 * torch.log10((reconstruction - image).square().mean((1, 2, 3)).clamp(min=1e-10))
 
 
 def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
     codec = initial_codec(config)
     distortion = build_distortion(config.distortion, config.mlclipsim)
     module = CodecTraining(codec, distortion, config)
-    if rank_zero_only.rank:  # the other processes of a distributed training only compute
+    if getattr(rank_zero_only, "rank", 0):  # the other processes of a distributed training only compute
         fit(module, images, Path(config.output), [LastCheckpoint(Path(config.output), console), RateTaskCallback()])
         return 0
     folder = run_folder(config)

@@ -105,6 +105,13 @@ def test_crops_are_pieces_of_the_image(tmp_path: Path) -> None:
     assert (min(tops), max(tops), min(lefts)) == (0, 28, 0) and max(lefts) >= 55 and len(corners) > 150
 
 
+@pytest.mark.parametrize("seed", [0, -1, 20_261_120, 2**63])
+def test_any_seed(seed: int, tmp_path: Path) -> None:
+    crops = Crops(save(tmp_path, ramp(40, 40), ramp(50, 33), ramp(32, 90)), 32)
+    for (draw,) in batches(StepSampler(3, 1, seed), 6):
+        assert crops[draw].image.shape == (3, 32, 32)
+
+
 def test_image_smaller_than_a_crop_is_mirrored(tmp_path: Path) -> None:
     crop = Crops(save(tmp_path, ramp(20, 50)), 32)[Draw(0, 5)].image
     rows = (crop[0] * 255).round().int()

@@ -53,7 +53,8 @@ def test_psnr() -> None:
     reconstruction, image = pair(40, 30)
     for i in range(2):
         own = psnr_db(reconstruction, image)[i].item()
-        assert own == pytest.approx(peak_signal_noise_ratio(reconstruction[i], image[i], data_range=1.0).item(), abs=1e-4)
+        theirs = peak_signal_noise_ratio(reconstruction[i], image[i], data_range=1.0)
+        assert own == pytest.approx(theirs.item(), abs=1e-4)
         error = (reconstruction[i].double() * 255).round() - (image[i].double() * 255).round()
         assert own == pytest.approx(20 * math.log10(255) - 10 * math.log10(error.square().mean().item()), abs=1e-4)
 
@@ -64,7 +65,7 @@ def test_psnr_of_known_errors() -> None:
     one_channel = image.clone()
     one_channel[:, 0] += 0.1
     assert psnr_db(one_channel, image).item() == pytest.approx(20 + 10 * math.log10(3), abs=1e-4)
-    assert psnr_db(image, image).item() == math.inf
+    assert psnr_db(image, image).item() == pytest.approx(100)
 
 
 @pytest.mark.parametrize(("height", "width"), [(176, 192), (256, 176)])
@@ -90,7 +91,8 @@ def test_ms_ssim_of_small_images(height: int, width: int) -> None:
             channels = zip(padded[0][i], padded[1][i], strict=True)
             assert own[i].item() == pytest.approx(np.mean([by_hand(*each, 7) for each in channels]), abs=2e-5)
     assert own.shape == (2,) and own.isfinite().all()
-    assert height == 1 or (0 < own).all() and own[1] < own[0] < 1
+    if height > 1:
+        assert 0 < own[1] < own[0] < 1
     assert torch.allclose(ms_ssim(image, image), torch.ones(2), atol=1e-5)
 
 
@@ -99,4 +101,5 @@ def test_each_image_is_measured_alone() -> None:
     for metric in (psnr_db, ms_ssim):
         together = metric(reconstruction, image)
         for i in range(3):
-            assert metric(reconstruction[i : i + 1], image[i : i + 1]).item() == pytest.approx(together[i].item(), abs=1e-5)
+            alone = metric(reconstruction[i : i + 1], image[i : i + 1])
+            assert alone.item() == pytest.approx(together[i].item(), abs=1e-5)

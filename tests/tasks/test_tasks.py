@@ -206,8 +206,9 @@ def test_segmentation_of_coarse_logits_is_at_the_images_size(tmp_path: Path) -> 
 def test_palette_masks_of_voc(tmp_path: Path) -> None:
     """VOC's own masks are palette images: the index is the class, not the colour."""
     indices = np.array([[0, 15], [255, 15]], np.uint8)
-    image = Image.fromarray(indices, "P") if hasattr(Image, "_frompalette") else Image.fromarray(indices).convert("P")
-    image.putpalette([i // 2 for i in range(768)])
+    image = Image.new("P", (2, 2))
+    image.putdata(indices.flatten().tolist())
+    image.putpalette([i // 3 for i in range(768)])
     image.save(tmp_path / "0.png")
     with Image.open(tmp_path / "0.png") as saved:
         assert saved.mode == "P" and np.array_equal(np.array(saved), indices)

@@ -21,7 +21,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def test_two_steps_make_files_that_load(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    main(["--steps", "2", "--num_scenes", "8", "--num_val", "4", "--out", str(tmp_path)])
+    main(["--steps", "2", "--num_scenes", "8", "--num_val", "4", "--threads", "1", "--out", str(tmp_path)])
     torch.set_num_threads(threads)
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(NAMES)
     load = (demo.load_demo_clip, demo.load_demo_classifier, demo.load_demo_detector, demo.load_demo_segmenter)

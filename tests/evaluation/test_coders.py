@@ -1,0 +1,146 @@
+"""Coders: what Pillow and the codecs would give by themselves."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lic.bitstream import read_stream_header
+from lic.codecs import load_codec
+from lic.config import BaselineName
+from lic.evaluation.coders import QUALITIES, LearnedCoder, PillowCoder, quality_for_bpp
+from lic.evaluation.rate_task import baseline_grid
+from lic.evaluation.run import learned_coders, pick_device
+from lic.images import read_image
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+@pytest.mark.parametrize("quality", [5, 40, 90])
+def test_pillow_coder_is_pillow(name: BaselineName, quality: int, images: list[Path]) -> None:
+    coder = PillowCoder(name, quality)
+    stream = coder.encode(read_image(images[2]))
+    file = io.BytesIO()
+    settings = {"optimize": True} if name == "jpeg" else {"method": 6}
+    with Image.open(images[2]) as original:
+        original.save(file, name, quality=quality, **settings)
+    assert stream == file.getvalue()
+    with Image.open(io.BytesIO(stream)) as opened:
+        pixels = np.array(opened.convert("RGB"))
+    decoded = coder.decode(stream)
+    assert decoded.shape == (1, 3, 48, 80)
+    assert np.array_equal((decoded[0].permute(1, 2, 0) * 255).round().numpy(), pixels)
+    assert (coder.codec, coder.quality) == (name, quality)
+    assert coder.lmbda is coder.distortion is coder.checkpoint is coder.estimate_bpp(read_image(images[2])) is None
+
+
+def test_learned_coder(images: list[Path], make_checkpoint: Callable[..., Path]) -> None:
+    path = make_checkpoint("codec.safetensors", [0.01, 0.02], "mlclipsim")
+    loaded, image = load_codec(path), read_image(images[2])
+    coder = LearnedCoder(loaded, 0.02, CPU)
+    stream = coder.encode(image)
+    header = read_stream_header(stream)
+    assert header.fingerprint.hex() == loaded.sha256[:8] and header.lmbda == pytest.approx(0.02, rel=1e-3)
+    with torch.no_grad():
+        output = loaded.codec(image)
+    assert torch.equal(coder.decode(stream), output.reconstruction.clamp(0, 1))
+    assert coder.estimate_bpp(image) == pytest.approx(output.bpp.item())
+    assert (coder.codec, coder.distortion, coder.lmbda) == ("mbt2018-mean", "mlclipsim", 0.02)
+    assert (coder.quality, coder.checkpoint) == (None, loaded.sha256)
+    other = LearnedCoder(load_codec(make_checkpoint("other.safetensors", [0.01], seed=1)), 0.01, CPU)
+    with pytest.raises(ValueError, match="coded with checkpoint"):
+        other.decode(stream)
+
+
+def rate(name: BaselineName, quality: int, paths: list[Path]) -> float:
+    """Mean bits per pixel of files that Pillow writes."""
+    rates = []
+    for path in paths:
+        file = io.BytesIO()
+        with Image.open(path) as image:
+            image.save(file, name, quality=quality, **({"optimize": True} if name == "jpeg" else {"method": 6}))
+            rates.append(8 * file.tell() / (image.width * image.height))
+    return float(np.mean(rates))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_quality_for_bpp_against_every_quality(name: BaselineName, images: list[Path]) -> None:
+    paths = images[:2]
+    tensors = [read_image(path) for path in paths]
+    rates = {quality: rate(name, quality, paths) for quality in range(1, 96)}
+    lowest, highest = min(rates.values()), max(rates.values())
+    for bpp in (0.001, lowest, 1.05 * lowest, (lowest + highest) / 3, rates[50], 0.99 * highest, 100.0):
+        chosen = rates[quality_for_bpp(name, tensors, bpp)]
+        assert abs(chosen - bpp) == pytest.approx(min(abs(each - bpp) for each in rates.values())), bpp
+
+
+def test_baseline_grid() -> None:
+    coders = baseline_grid(["webp", "jpeg"])
+    expected = [("webp", quality) for quality in QUALITIES["webp"]] + [("jpeg", q) for q in QUALITIES["jpeg"]]
+    assert [(coder.codec, coder.quality) for coder in coders] == expected
+    assert baseline_grid([]) == []
+
+
+@pytest.fixture
+def world(make_checkpoint: Callable[..., Path], tmp_path: Path) -> Path:
+    """Checkpoints of two runs and of a shelf of three."""
+    make_checkpoint("runs/a/codec.safetensors", [0.02], "mse", seed=1)
+    make_checkpoint("runs/b/codec.safetensors", [0.01], "mlclipsim", seed=2)
+    (tmp_path / "runs" / "b" / "config.yaml").write_text("lmbda: 0.01\n")
+    make_checkpoint("shelf/z.safetensors", [0.004, 0.001], "mse", seed=3)
+    make_checkpoint("shelf/y.safetensors", [0.01], "mse", seed=4)
+    make_checkpoint("shelf/x.safetensors", [0.002], "mse", "bmshj2018-hyperprior", seed=5)
+    return tmp_path
+
+
+def found(*patterns: object) -> list[tuple[str, str | None, float | None]]:
+    coders = learned_coders([str(pattern) for pattern in patterns], CPU)
+    return [(coder.codec, coder.distortion, coder.lmbda) for coder in coders]
+
+
+def test_learned_coders(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = ("mbt2018-mean", "mse", 0.02), ("mbt2018-mean", "mlclipsim", 0.01)
+    shelf = [
+        ("bmshj2018-hyperprior", "mse", 0.002),
+        *(("mbt2018-mean", "mse", lmbda) for lmbda in (0.001, 0.004, 0.01)),
+    ]
+    assert found(world / "runs/a/codec.safetensors") == [one]
+    assert found(world / "runs/*/codec.safetensors") == [other, one]
+    assert found(world / "runs/b") == [other]
+    assert found(world / "shelf") == shelf
+    assert found(world / "shelf", world / "runs/*") == [shelf[0], other, *shelf[1:], one]
+    assert found(world / "runs/a", world / "runs/a/*.safetensors") == [one], "named twice, coded once"
+    monkeypatch.setenv("HOME", str(world))
+    assert found("~/runs/a") == [one]
+    monkeypatch.setattr("lic.evaluation.run.SHIPPED", world / "shelf")
+    assert [coder.lmbda for coder in learned_coders(None, CPU)] == [each[2] for each in shelf]
+
+
+def test_points_of_one_checkpoint_share_it(world: Path) -> None:
+    first, second = learned_coders([str(world / "shelf/z.safetensors")], CPU)
+    assert first.checkpoint == second.checkpoint == load_codec(world / "shelf/z.safetensors").sha256
+
+
+def test_no_checkpoint(world: Path) -> None:
+    (world / "empty").mkdir()
+    for pattern in ("none.safetensors", "runs/c", "runs/*.ckpt", "empty"):
+        with pytest.raises(ValueError) as error:
+            found(world / "shelf", world / pattern)
+        assert str(world / pattern) in str(error.value) and "\n" not in str(error.value)
+    (world / "runs/a/codec.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"runs/a/codec\.safetensors is damaged or is not a codec's"):
+        found(world / "runs/*")
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type in ("cpu", "cuda")
+    for name in ("gpu", "cuda:99", "tpu"):
+        with pytest.raises(ValueError, match=f"device '{name}' is not to be had on this machine") as error:
+            pick_device(name)
+        assert "\n" not in str(error.value)

@@ -1,0 +1,278 @@
+"""Evaluation: rates are real bytes, tasks see reconstructions only, and batching changes no number."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lic.codecs import load_codec
+from lic.curves.results import Point
+from lic.distortions import MLCLIPSim
+from lic.evaluation.coders import Coder, LearnedCoder, PillowCoder
+from lic.evaluation.evaluate import code, evaluate, uncompressed
+from lic.evaluation.rate_task import RateTask, photographs, readable
+from lic.images import crop_to, quantise, read_image, write_image
+from lic.metrics import ms_ssim, psnr_db
+
+
+class Spoiler:
+    """A coder whose decoder is a function of the image that it has just seen."""
+
+    codec, distortion, lmbda, quality, checkpoint = "spoiler", None, None, 1, None
+
+    def __init__(self, decoder: Callable[[Tensor], Tensor]) -> None:
+        self.decoder = decoder
+
+    def encode(self, image: Tensor) -> bytes:
+        self.image = image
+        return bytes(10)
+
+    def decode(self, stream: bytes) -> Tensor:
+        return self.decoder(self.image)
+
+    def estimate_bpp(self, image: Tensor) -> None:
+        return None
+
+
+class MeanColour:
+    """A task whose score tells which pixels it was shown, and which images."""
+
+    dataset = "demo"
+
+    def __init__(self, name: str, images: Sequence[Path]) -> None:
+        self.name, self.images = name, list(images)
+        self.batches: list[tuple[int, ...]] = []
+
+    def predict(self, image: Tensor) -> list[float]:
+        self.batches.append(tuple(image.shape))
+        return [float(each.double().mean()) for each in image]
+
+    def score(self, predictions: Sequence[float]) -> dict[str, float]:
+        assert len(predictions) == len(self.images)
+        total = sum((i + 1) * prediction for i, prediction in enumerate(predictions))  # the order matters
+        headline = {"imagenet-cls": "top1", "coco-det": "ap", "voc-seg": "miou"}[self.name]
+        return {headline: total / len(predictions)}
+
+
+class Tasks:
+    def __init__(self, images: list[Path]) -> None:
+        self.all = [
+            MeanColour("imagenet-cls", images),
+            MeanColour("coco-det", [images[4], images[0]]),
+            MeanColour("voc-seg", images[2:3]),
+        ]
+
+
+@pytest.fixture
+def learned(make_checkpoint: Callable[..., Path]) -> LearnedCoder:
+    return LearnedCoder(load_codec(make_checkpoint("codec.safetensors", [0.01])), 0.01, torch.device("cpu"))
+
+
+def by_hand(coder: Coder, images: list[Path], metric: MLCLIPSim) -> dict[str, float]:
+    """Means over images, each coded and measured alone."""
+    rows = []
+    for path in images:
+        image = read_image(path)
+        stream = coder.encode(image)
+        decoded = quantise(coder.decode(stream))
+        with torch.no_grad():
+            similarity = metric(decoded, image).item()
+        bpp = 8 * len(stream) / (image.shape[-2] * image.shape[-1])
+        estimate = coder.estimate_bpp(image) or 0.0
+        rows.append((bpp, estimate, psnr_db(decoded, image).item(), ms_ssim(decoded, image).item(), similarity))
+    means = torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
+    return dict(zip(("bpp", "bpp_estimated", "psnr_db", "ms_ssim", "mlclipsim"), means, strict=True))
+
+
+def expected_scores(tasks: list[MeanColour], coder: Coder | None) -> dict[str, dict[str, float]]:
+    """The tasks' scores from images one by one, decoded or as they are."""
+    scores = {}
+    for task in tasks:
+        shown = [read_image(path) for path in task.images]
+        if coder is not None:
+            shown = [quantise(coder.decode(coder.encode(image))) for image in shown]
+        (values,) = task.score([float(image.double().mean()) for image in shown]).items()
+        scores[task.name] = {values[0]: pytest.approx(values[1], abs=1e-9)}
+    return scores
+
+
+def test_point_of_a_learned_codec(learned: LearnedCoder, images: list[Path], metric: MLCLIPSim) -> None:
+    tasks = Tasks(images).all
+    done: list[int] = []
+    point = evaluate(learned, images, tasks, metric, done.append)
+    for name, value in by_hand(learned, images, metric).items():
+        assert getattr(point, name) == pytest.approx(value, rel=1e-5), name
+    assert (point.lmbda, point.quality, point.checkpoint) == (0.01, None, learned.checkpoint)
+    assert point.num_images == sum(done) == 6 and len(done) > 1
+    assert point.encode_seconds > 0 and point.decode_seconds > 0
+    assert point.tasks == expected_scores(tasks, learned)
+
+
+def test_point_of_jpeg(images: list[Path], metric: MLCLIPSim) -> None:
+    coder = PillowCoder("jpeg", 30)
+    point = evaluate(coder, images, [], metric)
+    for name, value in by_hand(coder, images, metric).items():
+        if name != "bpp_estimated":
+            assert getattr(point, name) == pytest.approx(value, rel=1e-5), name
+    assert (point.bpp_estimated, point.lmbda, point.quality, point.tasks) == (None, None, 30, {})
+
+
+def test_mixed_sizes_are_batched_by_size(images: list[Path], metric: MLCLIPSim) -> None:
+    task = MeanColour("imagenet-cls", images)
+    together = evaluate(PillowCoder("webp", 20), images, [task], metric)
+    assert task.batches == [(2, 3, 64, 64), (1, 3, 48, 80), (1, 3, 64, 64), (1, 3, 48, 80), (1, 3, 33, 20)]
+    order = [0, 1, 3, 2, 4, 5]
+    reordered = [images[i] for i in order]
+    task = MeanColour("imagenet-cls", images)  # its own order stays
+    other = evaluate(PillowCoder("webp", 20), reordered, [task], metric)
+    assert task.batches == [(3, 3, 64, 64), (2, 3, 48, 80), (1, 3, 33, 20)]
+    for name in ("bpp", "psnr_db", "ms_ssim", "mlclipsim"):
+        assert getattr(other, name) == pytest.approx(getattr(together, name), rel=1e-5), name
+    assert other.tasks["imagenet-cls"]["top1"] == pytest.approx(together.tasks["imagenet-cls"]["top1"])
+
+
+def test_batches_are_bounded(images: list[Path], metric: MLCLIPSim, monkeypatch: pytest.MonkeyPatch) -> None:
+    same_size = [images[i] for i in (0, 1, 3)]
+    for limit, value in (("MAX_BATCH", 2), ("MAX_BATCH_PX", 2 * 64 * 64)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lic.evaluation.evaluate.{limit}", value)
+            task = MeanColour("imagenet-cls", same_size)
+            uncompressed(same_size, [task])
+            assert task.batches == [(2, 3, 64, 64), (1, 3, 64, 64)], limit
+            patch.setattr("lic.evaluation.evaluate.MAX_BATCH_PX", 1)
+            task.batches.clear()
+            uncompressed(same_size, [task])
+            assert task.batches == [(1, 3, 64, 64)] * 3, "a large image goes alone"
+
+
+def test_ceiling_is_the_originals(images: list[Path]) -> None:
+    tasks = Tasks(images).all
+    assert uncompressed(images, tasks) == expected_scores(tasks, None)
+
+
+def test_tasks_find_their_images_through_links(images: list[Path], tmp_path: Path) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(images[3])
+    assert uncompressed(images, [MeanColour("voc-seg", [link])]) == uncompressed(
+        images, [MeanColour("voc-seg", [images[3]])]
+    )
+
+
+@pytest.mark.parametrize(
+    ("decoder", "cause"),
+    [
+        (lambda image: image, "gave back the original of"),
+        (lambda image: image.clone(), "gave back the original of"),
+        (lambda image: image + 1e-4, "gave back the original of"),  # the same 8 bits
+        (lambda image: crop_to(image, 64, 63), "changed the size of"),
+        (lambda image: torch.cat([image, image], 2), "changed the size of"),
+        (lambda image: image[:, :1], "changed the size of"),
+    ],
+)
+def test_originals_and_other_sizes_are_refused(
+    decoder: Callable[[Tensor], Tensor], cause: str, images: list[Path], metric: MLCLIPSim
+) -> None:
+    task = MeanColour("imagenet-cls", images)
+    with pytest.raises(ValueError, match=f"spoiler {cause} {images[0]}") as error:
+        evaluate(Spoiler(decoder), images, [task], metric)
+    assert not task.batches and "\n" not in str(error.value)
+
+
+def test_a_single_leak_among_good_images_is_refused(images: list[Path], metric: MLCLIPSim) -> None:
+    leaky = Spoiler(lambda image: image if image.shape[-1] == 20 else 1 - image)
+    with pytest.raises(ValueError, match=str(images[5])):
+        evaluate(leaky, images, [], metric)
+
+
+def test_reconstructions_are_8_bit(images: list[Path]) -> None:
+    coded = code(Spoiler(lambda image: image * 0.777 - 0.01), read_image(images[0]), images[0])
+    steps = coded.reconstruction * 255
+    assert torch.allclose(steps, steps.round(), atol=1e-4) and coded.reconstruction.min() >= 0
+    assert coded.bpp == pytest.approx(80 / 64**2)
+
+
+def test_decoded_images_are_saved(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+    (tmp_path / "decoded").mkdir()
+    coder = PillowCoder("jpeg", 50)
+    evaluate(coder, images, [], metric, save_to=tmp_path / "decoded")
+    for path in images:
+        assert torch.equal(read_image(tmp_path / "decoded" / path.name), coder.decode(coder.encode(read_image(path))))
+    assert len(list((tmp_path / "decoded").iterdir())) == 6
+
+
+def test_results_are_grouped_by_codec_and_distortion(
+    images: list[Path], metric: MLCLIPSim, make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = torch.device("cpu")
+    coders: list[Coder] = [PillowCoder("jpeg", 60), PillowCoder("webp", 20), PillowCoder("jpeg", 10)]
+    for name, distortion in (("a", "mse"), ("b", "mlclipsim")):
+        loaded = load_codec(make_checkpoint(f"{name}.safetensors", [0.01, 0.02], distortion))
+        coders += [LearnedCoder(loaded, lmbda, cpu) for lmbda in loaded.header.lmbda]
+    calls: list[Any] = []
+
+    def coded(coder: Coder, paths: list[Path], *_: object) -> Point:
+        calls.append((coder, paths))
+        bpp = {60: 2.0, 10: 0.5}.get(coder.quality or 0, 1.0)
+        return Point(coder.lmbda, coder.quality, coder.checkpoint, bpp, None, 30, 0.9, 0.8, 0.1, 0.1, len(paths))
+
+    monkeypatch.setattr("lic.evaluation.rate_task.evaluate", coded)
+    tasks = [MeanColour("voc-seg", images[:2])]
+    results = RateTask("demo", images, tasks, metric).results(coders)
+    groups = {(each.codec, each.distortion): [p.lmbda or p.quality for p in each.points] for each in results}
+    assert groups == {
+        ("jpeg", None): [10, 60],  # by rate
+        ("webp", None): [20],
+        ("mbt2018-mean", "mse"): [0.01, 0.02],
+        ("mbt2018-mean", "mlclipsim"): [0.01, 0.02],
+    }
+    assert [call[0] for call in calls] == coders and all(call[1] == images for call in calls)
+    for each in results:
+        assert each.dataset == "demo" and each.ceiling == uncompressed(images, tasks)
+        assert each.environment["torch"] == version("torch")
+    assert RateTask("demo", images, [], metric).results(coders[:1])[0].ceiling == {}
+
+
+def test_results_save_images_by_operating_point(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+    coders: list[Coder] = [PillowCoder("jpeg", 60), PillowCoder("jpeg", 10)]
+    RateTask("demo", images[:2], [], metric).results(coders, tmp_path / "decoded")
+    saved = sorted(str(path.relative_to(tmp_path / "decoded")) for path in (tmp_path / "decoded").rglob("*.png"))
+    assert saved == [f"jpeg-quality-{quality}/{i}.png" for quality in (10, 60) for i in (0, 1)]
+
+
+def test_unreadable_images_are_named_and_skipped(
+    images: list[Path], metric: MLCLIPSim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images[1].write_bytes(b"no image")
+    images[4].write_bytes(images[4].read_bytes()[:60])
+    rate_task = photographs(images[0].parent, images, metric)
+    assert rate_task.images == [images[i] for i in (0, 2, 3, 5)]
+    lines = capsys.readouterr().err.splitlines()
+    assert str(images[1]) in lines[0] and str(images[4]) in lines[1]
+    assert lines[2] == "2 of 6 images could not be read and are skipped" and len(lines) == 3
+    with pytest.raises(ValueError, match="none of the 1 images could be read"):
+        readable(images[1:2])
+
+
+def test_comparable_baselines(images: list[Path], metric: MLCLIPSim) -> None:
+    rate_task = RateTask("photos", images, [], metric)
+    target = evaluate(PillowCoder("jpeg", 33), images, [], metric).bpp
+    jpeg, webp = rate_task.comparable(("jpeg", "webp"), target)
+    assert (jpeg.codec, webp.codec) == ("jpeg", "webp")
+    (result,) = rate_task.results([jpeg])
+    assert result.points[0].bpp == pytest.approx(target, rel=0.03)
+
+
+def test_flat_image_is_no_leak(metric: MLCLIPSim, tmp_path: Path) -> None:
+    """JPEG keeps a grey page to the bit; two greys make an image that only the original itself can equal."""
+    page = torch.full((1, 3, 16, 16), 128 / 255)
+    write_image(page, tmp_path / "grey.png")
+    point = evaluate(PillowCoder("jpeg", 90), [tmp_path / "grey.png"], [], metric)
+    assert point.mlclipsim == pytest.approx(1) and point.bpp > 1
+    page[..., 0, 0] = 0.2
+    write_image(page, tmp_path / "grey.png")
+    with pytest.raises(ValueError, match="gave back the original of"):
+        evaluate(Spoiler(lambda image: image), [tmp_path / "grey.png"], [], metric)
