@@ -43,7 +43,7 @@ class MLCLIPSimConfig:
 class TrainerConfig:
     """What is handed to Lightning's Trainer unchanged."""
 
-    max_steps: int = 2000
+    max_steps: int = 3000
     """optimiser steps"""
     accelerator: str = "auto"
     """cpu, gpu, ..."""
@@ -92,9 +92,9 @@ class TrainConfig:
     """gradient clipping of the network's parameters"""
     init: str | None = None
     """checkpoint (.safetensors, .ckpt) whose weights to start from"""
-    warmup_mse: float = 0.5
+    warmup_mse: float = 0.2
     """share of the steps trained with mse first (mlclipsim only)"""
-    anchor_mse: float = 0.05
+    anchor_mse: float = 0.01
     """weight of a pixel anchor, as a share of the mse loss (mlclipsim only)"""
     ema_decay: float = 0.0
     """0: none; else evaluate an exponential moving average"""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args
 import safetensors
 import torch
 from safetensors.torch import save_file
+from torch.nn.utils.rnn import pad_sequence
 
 from lic.codecs.build import build_codec
 from lic.codecs.codec import Codec
@@ -50,24 +51,21 @@ class LoadedCodec(NamedTuple):
     sha256: str
 
 
-def save_codec(codec: Codec, header: Header, path: Path, is_half: bool = False) -> None:
-    """Write a codec with CDF tables built, atomically.
+def save_codec(codec: Codec, header: Header, path: Path) -> None:
+    """Write a codec with its weights rounded to fp16 and the CDF tables of the rounded weights, atomically.
 
     Args:
         codec: any state; it is not changed.
         header: what is written beside the weights.
         path: a .safetensors file.
-        is_half: round the weights to fp16 first; the tables are built from the rounded weights.
     """
     codec = copy.deepcopy(codec).cpu().eval()
-    if is_half:
-        for parameter in codec.parameters():
-            parameter.data = parameter.data.half().float()
+    for parameter in codec.parameters():
+        parameter.data = parameter.data.half().float()
     codec.build_tables()
-    tensors = {name: tensor.contiguous() for name, tensor in codec.state_dict().items()}
-    if is_half:
-        names = {name for name, _ in codec.named_parameters()}
-        tensors = {name: tensor.half() if name in names else tensor for name, tensor in tensors.items()}
+    names = {name for name, _ in codec.named_parameters()}
+    state = {name: (tensor.half() if name in names else tensor) for name, tensor in codec.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in _pack_tables(state).items()}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         save_file(tensors, temporary, {"lic": json.dumps(dataclasses.asdict(header))})
@@ -113,7 +111,31 @@ def _read_safetensors(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
     with safetensors.safe_open(path, "pt") as file:
         header = read_header(json.loads((file.metadata() or {})["lic"]))
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no mapping
-    return header, state
+    return header, _unpack_tables(state)
+
+
+def _pack_tables(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict whose CDF tables hold each row's own length only: a tenth of the padded rows."""
+    return {
+        name: torch.cat([row[:length] for row, length in zip(tensor, state[_lengths(name)].tolist(), strict=True)])
+        if name.endswith("._quantized_cdf")
+        else tensor
+        for name, tensor in state.items()
+    }
+
+
+def _unpack_tables(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict whose CDF tables are padded with zeros again."""
+    return {
+        name: pad_sequence(tensor.split(state[_lengths(name)].tolist()), batch_first=True)
+        if name.endswith("._quantized_cdf")
+        else tensor
+        for name, tensor in state.items()
+    }
+
+
+def _lengths(cdf_name: str) -> str:
+    return cdf_name.removesuffix("_quantized_cdf") + "_cdf_length"
 
 
 def _read_lightning(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:

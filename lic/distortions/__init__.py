@@ -33,7 +33,7 @@ class Distortion(nn.Module):
 
 
 MSE_SCALE = 255.0**2  # CompressAI: the error in 8-bit steps
-MLCLIPSIM_SCALE = 300.0  # lmbda * scale = 3 at lmbda 0.01
+MLCLIPSIM_SCALE = 1000.0  # measured: docs/experiments.md, "Scale of ML-CLIPSim"
 
 
 def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
