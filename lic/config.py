@@ -120,8 +120,8 @@ class TrainConfig:
     """Lightning"""
 
     def __post_init__(self) -> None:
-        require(0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda:g}; CompressAI's grid is 0.0018 .. 0.18")
-        require(self.eval_every_n_epochs >= 0, f"eval_every_n_epochs must not be negative, got {self.eval_every_n_epochs}")
+        require(0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda:g}; usual are 0.0018 .. 0.18")
+        require(self.eval_every_n_epochs >= 0, f"eval_every_n_epochs must be 0 or more, got {self.eval_every_n_epochs}")
         for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
         require(0 <= self.warmup_mse <= 1, f"warmup_mse is a share of the steps, 0 .. 1, got {self.warmup_mse}")

@@ -102,9 +102,9 @@ def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], messa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--lmbda", "-1"], "lmbda must be positive, got -1; CompressAI's grid is 0.0018 .. 0.18"),
-        (["--lmbda=-1"], "lmbda must be positive, got -1; CompressAI's grid is 0.0018 .. 0.18"),
-        (["--lmbda", "0"], "lmbda must be positive, got 0; CompressAI's grid is 0.0018 .. 0.18"),
+        (["--lmbda", "-1"], "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
+        (["--lmbda=-1"], "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
+        (["--lmbda", "0"], "lmbda must be positive, got 0; usual are 0.0018 .. 0.18"),
         (["--trainer.max_steps", "0"], "trainer.max_steps must be positive, got 0"),
         (["--trainer.devices", "0"], "trainer.devices must be positive, got 0"),
         (["--mlclipsim.input_px", "0"], "input_px must be positive, got 0"),
@@ -129,7 +129,7 @@ def test_impossible_value(capsys: pytest.CaptureFixture[str], words: list[str], 
         ("trainr:\n  max_steps: 4", "setting 'trainr.max_steps' is unknown; did you mean 'trainer.max_steps'? "),
         ("distortion: mlclip", "distortion 'mlclip' is unknown; did you mean 'mlclipsim'? Choose from: mse, mlclipsim"),
         ("trainer:\n  max_steps: many", "trainer.max_steps 'many' is not valid: expected int"),
-        ("lmbda: -1", "lmbda must be positive, got -1; CompressAI's grid is 0.0018 .. 0.18"),
+        ("lmbda: -1", "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
     ],
 )
 def test_mistake_in_yaml(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, expected: str) -> None:

@@ -61,7 +61,7 @@ class LastCheckpoint(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         def stop(*_: Any) -> None:
-            self.is_interrupted = trainer.should_stop = True
+            self.is_interrupted = True
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C aborts at once
 
         self._previous = signal.signal(signal.SIGINT, stop)
@@ -70,9 +70,14 @@ class LastCheckpoint(Callback):
         step = trainer.global_step
         if self.is_interrupted or step % self.every_n_steps == 0 or step == trainer.max_steps:
             temporary = self.path.with_suffix(".tmp")
-            trainer.save_checkpoint(temporary)
+            try:
+                trainer.save_checkpoint(temporary)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise OSError(f"{self.path} cannot be written ({error.strerror}); its older state is kept") from error
             if trainer.is_global_zero:
                 os.replace(temporary, self.path)
+            trainer.should_stop |= self.is_interrupted  # only now: a step that is not saved must not be the last
 
     def on_train_end(self, *_: Any) -> None:
         signal.signal(signal.SIGINT, self._previous)

@@ -103,8 +103,13 @@ class CodecTraining(pl.LightningModule):
         """Clip the weights' gradient; the quantiles' is another loss's."""
         torch.nn.utils.clip_grad_norm_(self.codec.weights(), self.config.clip_norm)
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Move the average."""
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Step, and move the average with it: before any callback saves a checkpoint."""
+        super().optimizer_step(*arguments, **settings)
+        self.update_average()
+
+    def update_average(self) -> None:
+        """Move the exponential moving average, if there is one, towards the codec."""
         if self.ema is not None:
             self.ema.update_parameters(self.codec)
 

@@ -60,6 +60,9 @@ def test_resumed_equals_uninterrupted(distortion: str, stop_at: int, tmp_path: P
     assert expected.keys() == actual.keys()
     for name in expected:
         assert torch.equal(expected[name], actual[name]), name
+    states = [torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (whole, resumed)]
+    assert any(name.startswith("codec.") for name in states[0]) and any(name.startswith("ema.") for name in states[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def _stop(config: TrainConfig, output: Path, step: int) -> Path:
@@ -125,12 +128,12 @@ def test_clipping_leaves_the_quantiles_alone() -> None:
 
 def test_average_is_what_gets_evaluated() -> None:
     training = module(distortion="mse", ema_decay=0.9)
-    training.on_train_batch_end()
+    training.update_average()
     with torch.no_grad():
         for parameter in training.codec.parameters():
             parameter += 1
     before = [parameter.clone() for parameter in training.best_codec.parameters()]
-    training.on_train_batch_end()
+    training.update_average()
     for old, new, own in zip(before, training.best_codec.parameters(), training.codec.parameters(), strict=True):
         torch.testing.assert_close(new, 0.9 * old + 0.1 * own)
 
