@@ -92,9 +92,9 @@ class TrainConfig:
     """gradient clipping of the network's parameters"""
     init: str | None = None
     """checkpoint (.safetensors, .ckpt) whose weights to start from"""
-    warmup_mse: float = 0.2
+    warmup_mse: float = 0.6
     """share of the steps trained with mse first (mlclipsim only)"""
-    anchor_mse: float = 0.01
+    anchor_mse: float = 0.1
     """weight of a pixel anchor, as a share of the mse loss (mlclipsim only)"""
     ema_decay: float = 0.0
     """0: none; else evaluate an exponential moving average"""
