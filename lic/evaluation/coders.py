@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lic.bitstream import FINGERPRINT_BYTES, decode, encode
+from lic.bitstream import FINGERPRINT_BYTES, FIXED_BYTES, decode, encode
 from lic.codecs import LoadedCodec
 from lic.config import BaselineName
 from lic.images import to_uint8
@@ -63,8 +63,9 @@ class LearnedCoder:
 
     @torch.no_grad()
     def estimate_bpp(self, image: Tensor) -> float:
-        """Return the estimate of a forward pass in eval mode."""
-        return float(self.network(image.to(self.network.device)).bpp.mean())
+        """Return the estimate of a forward pass in eval mode, and what any stream costs beyond its symbols."""
+        fixed = 8 * FIXED_BYTES / image[0, 0].numel()
+        return float(self.network(image.to(self.network.device)).bpp.mean()) + fixed
 
 
 class PillowCoder:

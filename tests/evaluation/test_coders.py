@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lic.bitstream import read_stream_header
+from lic.bitstream import FIXED_BYTES, read_stream_header
 from lic.codecs import load_codec
 from lic.config import BaselineName
+from lic.data.imagenet import read_imagenet
+from lic.data.scenes import scenes_root
 from lic.evaluation.coders import QUALITIES, LearnedCoder, PillowCoder, quality_for_bpp
 from lic.evaluation.rate_task import baseline_grid
 from lic.evaluation.run import learned_coders, pick_device
@@ -49,7 +51,8 @@ def test_learned_coder(images: list[Path], make_checkpoint: Callable[..., Path])
     with torch.no_grad():
         output = loaded.codec(image)
     assert torch.equal(coder.decode(stream), output.reconstruction.clamp(0, 1))
-    assert coder.estimate_bpp(image) == pytest.approx(output.bpp.item())
+    fixed = 8 * FIXED_BYTES / image[0, 0].numel()
+    assert coder.estimate_bpp(image) == pytest.approx(output.bpp.item() + fixed)
     assert (coder.codec, coder.distortion, coder.lmbda) == ("mbt2018-mean", "mlclipsim", 0.02)
     assert (coder.quality, coder.checkpoint) == (None, loaded.sha256)
     other = LearnedCoder(load_codec(make_checkpoint("other.safetensors", [0.01], seed=1)), 0.01, CPU)
@@ -144,3 +147,11 @@ def test_devices() -> None:
         with pytest.raises(ValueError, match=f"device '{name}' is not to be had on this machine") as error:
             pick_device(name)
         assert "\n" not in str(error.value)
+
+
+def test_estimated_rate_is_the_real_one_within_a_percent() -> None:
+    for coder in learned_coders(None, torch.device("cpu")):
+        images = [read_image(path) for path in read_imagenet(scenes_root()).images]
+        real = sum(8 * len(coder.encode(image)) / image[0, 0].numel() for image in images)
+        estimates = [coder.estimate_bpp(image) for image in images]
+        assert sum(estimate for estimate in estimates if estimate is not None) == pytest.approx(real, rel=0.01)
