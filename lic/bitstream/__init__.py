@@ -28,7 +28,7 @@ from lic.codecs.codec import STRIDE
 MAGIC, VERSION = b"LIC", 1
 FINGERPRINT_BYTES = 4
 FIXED_BYTES = 33
-"""What a stream costs beyond its symbols: 21 bytes of container, and about 6 of each string's 8-byte final rANS state."""
+"""What a stream costs beyond its symbols: 21 bytes of container, and about 6 of each string's final rANS state."""
 _HEADER = struct.Struct("<3sB4seHH")
 _CHECKSUM_BYTES = 4
 
