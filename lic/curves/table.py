@@ -63,9 +63,9 @@ def print_bd_rates(reference: Results, results: Sequence[Results], console: Cons
     console = console or _console()
     qualities = [*FULL_REFERENCE, *list_tasks([reference, *results])]
     table = _new_table(f"BD-rate against {reference.name}: bits at equal quality, less than 0 % is better")
-    table.add_column("codec", overflow="fold")
+    table.add_column("codec", overflow="fold", min_width=14)
     for quality in qualities:
-        table.add_column(LABEL[quality], justify="right", no_wrap=True)
+        table.add_column(LABEL[quality], justify="right")
     notes: list[str] = []
     for candidate in results:
         if candidate is not reference:
