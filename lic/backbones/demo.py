@@ -87,7 +87,7 @@ class Pyramid(nn.Module):
         """The map of the finest of the strides."""
         stages = self.stages(images)
         maps = self.joined(OrderedDict((s, stages[s]) for s in self.strides))
-        return maps[self.strides[0]]  # type: ignore[no-any-return]
+        return maps[self.strides[0]]  # type: ignore[no-any-return]  # untyped library
 
 
 class Classifier(nn.Module):
@@ -100,7 +100,7 @@ class Classifier(nn.Module):
 
     def logit_map(self, images: Tensor) -> Tensor:
         """The logits of the ten shapes in each 16 px square: (N, 10, H/16, W/16)."""
-        return self.linear(self.stages(self.normalise(images))["16"])  # type: ignore[no-any-return]
+        return self.linear(self.stages(self.normalise(images))["16"])  # type: ignore[no-any-return]  # untyped library
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits of the ten shapes, in alphabetical order."""

@@ -52,8 +52,8 @@ class Codec(nn.Module):
         self.network = network
         self._version_of_tables: tuple[int, int] | None = None
         self.register_load_state_dict_pre_hook(_fit_tables)  # type: ignore[no-untyped-call]  # torch's stubs
-        self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]
-        self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]  # the same
+        self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]  # the same
 
     def forward(self, image: Tensor) -> CodecOutput:
         """Return the reconstruction and the estimated rate.

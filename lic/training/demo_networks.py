@@ -128,7 +128,7 @@ def _clip_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator)
     images = network.encode_image(clip_input(network, to_images(batch.images)), normalize=True)
     texts = network.encode_text(demo.demo_tokenize(captions), normalize=True)
     scale = network.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
-    return open_clip.ClipLoss()(images.float(), texts.float(), scale)  # type: ignore[no-any-return]
+    return open_clip.ClipLoss()(images.float(), texts.float(), scale)  # type: ignore[no-any-return]  # untyped library
 
 
 def _shortened(caption: str, rng: np.random.Generator) -> str:

@@ -43,7 +43,7 @@ def to_images(pixels: NDArray[np.uint8]) -> Tensor:
 def clip_input(network: open_clip.CLIP, images: Tensor) -> Tensor:
     """Images in [0, 1], normalised as the tower asks."""
     mean, std = list(network.visual.image_mean), list(network.visual.image_std)
-    return normalize(images, mean, std)  # type: ignore[no-any-return]
+    return normalize(images, mean, std)  # type: ignore[no-any-return]  # untyped library
 
 
 def _batches(scenes: SceneArrays) -> list[Tensor]:
