@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import itertools
 import json
+import math
 import re
 import sys
 import tempfile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
+_SHORT = {"-o": "--output", "-h": "--help"}
 _NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?$", re.I)
 
 Config = TypeVar("Config", bound="DataclassInstance")
@@ -76,7 +78,8 @@ class Parser(jsonargparse.ArgumentParser):
         return f"setting '{name}' is unknown{hint} Choose from: {', '.join(f.removeprefix(prefix) for f in flags)}"
 
     def _wrong_value(self, key: str, detail: str) -> str:
-        value = detail.rsplit("Got value: ", 1)[-1].split("\n")[0].strip() if "Got value: " in detail else ""
+        came = re.findall(r"Got value: (.*)", detail) or re.findall(r"Given value: (.*)", detail)
+        value = came[-1].strip() if came else ""
         choices = re.findall(r"Literal\[([^\]]*)\]", detail)
         names = [name.strip(" '\"") for name in choices[0].split(",")] if choices else []
         if not names:
@@ -103,8 +106,32 @@ def _show(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _gather_lists(argv: Sequence[str], list_flags: set[str]) -> list[str]:
-    """Return argv with `--task a b` written as `--task=["a", "b"]`, the form that jsonargparse takes."""
+def _name_inputs(argv: Sequence[str], list_flags: set[str]) -> list[str]:
+    """Return argv with the words that are no flag's value as `--inputs=["a.png", "b.png"]`, and -o, -h in full."""
+    flags: list[str] = []
+    inputs: list[str] = []
+    num_values: float = 0  # that the last flag still takes
+    for word in (_SHORT.get(word, word) for word in argv):
+        if word.startswith("--"):
+            has_none = "=" in word or word in ("--help", "--print_config")
+            num_values = 0 if has_none else math.inf if word in list_flags else 1
+            flags.append(word)
+        elif num_values > 0:
+            num_values -= 1
+            flags.append(word)
+        else:
+            inputs.append(word)
+    return [*flags, *([f"--inputs={json.dumps(inputs)}"] if inputs else [])]
+
+
+def _gather_lists(argv: Sequence[str], list_flags: set[str], scalar_flags: set[str]) -> list[str]:
+    """Return argv with `--task a b` written as `--task=["a", "b"]`, the form that jsonargparse takes.
+
+    Args:
+        argv: the words of the command line.
+        list_flags: those that take several values.
+        scalar_flags: those of them that take a single one as it is.
+    """
     gathered: list[str] = []
     position = 0
     while position < len(argv):
@@ -117,18 +144,22 @@ def _gather_lists(argv: Sequence[str], list_flags: set[str]) -> list[str]:
         while position < len(argv) and not argv[position].startswith("--"):
             values.append(argv[position])
             position += 1
+        if len(values) == 1 and flag in scalar_flags:
+            gathered.append(f"{flag}={values[0]}")
+            continue
         is_yaml = len(values) == 1 and values[0][:1] == "["
         numbers_as_they_are = [value if _NUMBER.match(value) else json.dumps(value) for value in values]
         gathered.append(f"{flag}={values[0] if is_yaml else '[' + ', '.join(numbers_as_they_are) + ']'}")
     return gathered
 
 
-def _list_flags(config_class: type, prefix: str = "--") -> set[str]:
+def _flags_of_type(config_class: type, kind: str, prefix: str = "--") -> set[str]:
+    """Return the flags of fields in whose type a text occurs."""
     flags: set[str] = set()
     for field in dataclasses.fields(config_class):
         if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
-            flags |= _list_flags(field.type, f"{prefix}{field.name}.")
-        elif "list[" in str(field.type):
+            flags |= _flags_of_type(field.type, kind, f"{prefix}{field.name}.")
+        elif kind in str(field.type):
             flags.add(prefix + field.name)
     return flags
 
@@ -149,6 +180,8 @@ def _check_yaml(argv: Sequence[str]) -> None:
 def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, description: str) -> Config:
     """Return the settings that the command line and its YAML files give.
 
+    Where there is a setting `inputs`, its files need no flag before them.
+
     Args:
         config_class: a frozen dataclass of `lic.config`.
         argv: the words after the program's name.
@@ -160,7 +193,10 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser.add_class_arguments(config_class, as_group=False)
     try:
         _check_yaml(argv)
-        settings = parser.parse_args(_gather_lists(argv, _list_flags(config_class)))
+        list_flags, scalar_flags = (_flags_of_type(config_class, kind) for kind in ("list[", "float | list["))
+        if "--inputs" in list_flags:
+            argv = _name_inputs(argv, list_flags)
+        settings = parser.parse_args(_gather_lists(argv, list_flags, scalar_flags))
         values = vars(parser.instantiate(settings))
         return config_class(**{name: values[name] for name in config_class.__dataclass_fields__})
     except ValueError as error:

@@ -6,7 +6,12 @@ The docstring under a field is its `--help` text. This module imports no torch, 
 from dataclasses import dataclass, field
 from typing import Literal
 
-CodecName = Literal["bmshj2018-hyperprior", "mbt2018-mean"]
+CodecName = Literal[
+    "bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018",
+    "cheng2020-anchor", "cheng2020-attn", "cheng2020-anchor-checkerboard",
+    "elic2022-official", "elic2022-chandelier", "mlicpp",
+    "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr",
+]  # fmt: skip
 DistortionName = Literal["mse", "mlclipsim"]
 DataName = Literal["scenes", "folder"]
 TaskName = Literal["imagenet-cls", "coco-det", "voc-seg"]
@@ -64,16 +69,16 @@ class TrainerConfig:
 class TrainConfig:
     """Train a codec: bpp + lmbda * scale * distortion."""
 
-    lmbda: float = 0.01
-    """rate-distortion trade-off, on CompressAI's MSE grid 0.0018 .. 0.18"""
+    lmbda: float | list[float] = 0.01
+    """rate-distortion trade-off, on CompressAI's MSE grid 0.0018 .. 0.18; several for a variable-rate codec (-vbr)"""
     distortion: DistortionName = "mlclipsim"
     """what the reconstruction is judged by"""
     codec: CodecName = "mbt2018-mean"
-    """CompressAI architecture"""
-    num_channels: int = 48
-    """CompressAI's N (published: 128 or 192)"""
-    num_latent_channels: int = 64
-    """CompressAI's M (published: 192 or 320)"""
+    """architecture"""
+    num_channels: int | None = None
+    """CompressAI's N; default as published, but 48 on the demo scenes"""
+    num_latent_channels: int | None = None
+    """CompressAI's M; default as published, but 64 on the demo scenes"""
     data: DataName = "scenes"
     """the embedded demo scenes, or a folder of images"""
     data_root: str | None = None
@@ -91,7 +96,9 @@ class TrainConfig:
     clip_norm: float = 1.0
     """gradient clipping of the network's parameters"""
     init: str | None = None
-    """checkpoint (.safetensors, .ckpt) whose weights to start from"""
+    """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
+    single_rate: float = 0.5
+    """share of the steps trained at the largest lmbda alone, before the whole grid (variable-rate codecs only)"""
     warmup_mse: float = 0.6
     """share of the steps trained with mse first (mlclipsim only)"""
     anchor_mse: float = 0.1
@@ -120,10 +127,17 @@ class TrainConfig:
     """Lightning"""
 
     def __post_init__(self) -> None:
-        require(0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda:g}; usual are 0.0018 .. 0.18")
+        for lmbda in self.lmbdas:
+            require(0 < lmbda < 1e4, f"lmbda must be positive, got {lmbda:g}; usual are 0.0018 .. 0.18")
+        require(len(self.lmbdas) > 0 and len(set(self.lmbdas)) == len(self.lmbdas),
+                f"lmbda must be one or more different numbers, got {self.lmbdas}")
+        require(len(self.lmbdas) == 1 or self.codec.endswith("-vbr"),
+                f"{self.codec} has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or its like")
         require(self.eval_every_n_epochs >= 0, f"eval_every_n_epochs must be 0 or more, got {self.eval_every_n_epochs}")
         for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
-            require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} must be positive, got {value}")
+        require(0 <= self.single_rate <= 1, f"single_rate is a share of the steps, 0 .. 1, got {self.single_rate}")
         require(0 <= self.warmup_mse <= 1, f"warmup_mse is a share of the steps, 0 .. 1, got {self.warmup_mse}")
         require(self.anchor_mse >= 0, f"anchor_mse must not be negative, got {self.anchor_mse}")
         require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
@@ -134,6 +148,11 @@ class TrainConfig:
             require(self.data_root is not None, "--data folder needs --data_root, the folder with the images")
         else:
             require(self.data_root is None, f"--data_root goes with --data folder, not with --data {self.data}")
+
+    @property
+    def lmbdas(self) -> list[float]:
+        """The operating points: one, or a variable-rate codec's grid."""
+        return self.lmbda if isinstance(self.lmbda, list) else [self.lmbda]
 
 
 @dataclass(frozen=True)
@@ -163,3 +182,70 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """Code images to .lic streams."""
+
+    inputs: list[str] = field(default_factory=list)
+    """images, folders of them, or globs (the name may be left out: `encode photo.png`)"""
+    output: str | None = None
+    """-o: a .lic file for one image, else a folder; default beside the image"""
+    checkpoint: list[str] | None = None
+    """codecs to choose from by --lmbda; default those shipped"""
+    lmbda: float | None = None
+    """operating point; larger is better and bigger; default 0.01, or the middle of the checkpoint's range"""
+    tile: int | None = None
+    """side in px of the tiles in which large images are coded, to bound memory; a multiple of 64"""
+    jobs: int = 1
+    """images at a time, each in a process with its share of the processor's threads"""
+    device: str = "cpu"
+    """cpu, cuda, ...; streams are decoded on the kind of device that coded them"""
+
+    def __post_init__(self) -> None:
+        _check_files(self.inputs, self.tile, self.jobs)
+        require(self.lmbda is None or 0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda}")
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Decode .lic streams to PNG images."""
+
+    inputs: list[str] = field(default_factory=list)
+    """.lic files, folders of them, or globs (the name may be left out: `decode photo.lic`)"""
+    output: str | None = None
+    """-o: a .png file for one stream, else a folder; default beside the stream"""
+    checkpoint: list[str] | None = None
+    """files to look for the streams' codecs in, before those shipped"""
+    max_pixels: int = 2**26
+    """refuse larger images before anything is allocated"""
+    tile: int | None = None
+    """side in px of the tiles in which large images are decoded, to bound memory; a multiple of 64"""
+    jobs: int = 1
+    """images at a time, each in a process"""
+    device: str = "cpu"
+    """cpu, cuda, ...; the kind that coded the stream"""
+
+    def __post_init__(self) -> None:
+        _check_files(self.inputs, self.tile, self.jobs)
+        require(self.max_pixels > 0, f"max_pixels must be positive, got {self.max_pixels}")
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """Show what .lic streams say of themselves."""
+
+    inputs: list[str] = field(default_factory=list)
+    """.lic files, folders of them, or globs (the name may be left out: `info photo.lic`)"""
+    checkpoint: list[str] | None = None
+    """files to look for the streams' codecs in, before those shipped"""
+
+    def __post_init__(self) -> None:
+        _check_files(self.inputs, None, 1)
+
+
+def _check_files(inputs: list[str], tile: int | None, jobs: int) -> None:
+    require(len(inputs) > 0, "name at least one file, folder or glob (before lists such as --checkpoint)")
+    require(tile is None or (tile > 0 and tile % 64 == 0), f"tile must be a multiple of 64, got {tile}")
+    require(jobs > 0, f"jobs must be positive, got {jobs}")

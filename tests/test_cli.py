@@ -14,7 +14,7 @@ import yaml
 
 from lic import __main__
 from lic.cli import parse_config, reporting_mistakes, save_config, with_resumed_config
-from lic.config import DistortionName, EvalConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
+from lic.config import CodecName, DistortionName, EvalConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -78,8 +78,8 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--distortion", "mlclip"], "distortion 'mlclip' is unknown; did you mean 'mlclipsim'? "
                                      "Choose from: mse, mlclipsim"),
-        (["--codec=mbt2018"], "codec 'mbt2018' is unknown; did you mean 'mbt2018-mean'? "
-                              "Choose from: bmshj2018-hyperprior, mbt2018-mean"),
+        (["--codec=mbt2018-men"], "codec 'mbt2018-men' is unknown; did you mean 'mbt2018-mean'? "
+                                  f"Choose from: {', '.join(get_args(CodecName))}"),
         (["--distortion", "zzz"], "distortion 'zzz' is unknown. Choose from: mse, mlclipsim"),
         (["--task", "coco-det", "voc-sg"], "task 'voc-sg' is unknown; did you mean 'voc-seg'? "
                                            "Choose from: imagenet-cls, coco-det, voc-seg"),
@@ -90,9 +90,13 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         (["--lmbda", "abc"], "lmbda 'abc' is not valid: expected float"),
         (["--trainer.max_steps", "2.5"], "trainer.max_steps '2.5' is not valid: expected int"),
         (["--mlclipsim.layers", "x"], "mlclipsim.layers 'x' is not valid: expected int"),
-        (["--lmbda"], "argument --lmbda: expected one argument"),
+        (["--lmbda"], "lmbda must be one or more different numbers, got []"),
+        (["--lmbda", "0.01", "0.01"], "lmbda must be one or more different numbers, got [0.01, 0.01]"),
+        (["--seed"], "argument --seed: expected one argument"),
         (["stray"], "unexpected value 'stray': a setting takes one value unless it is a list"),
-        (["--lmbda", "0.1", "0.2"], "unexpected value '0.2': a setting takes one value unless it is a list"),
+        (["--seed", "1", "2"], "unexpected value '2': a setting takes one value unless it is a list"),
+        (["--lmbda", "0.1", "0.2"], "mbt2018-mean has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or "
+                                    "its like"),
     ],
 )  # fmt: skip
 def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:

@@ -1,7 +1,17 @@
-"""Codecs: image -> reconstruction and rate, image -> strings -> reconstruction."""
+"""Codecs: image -> reconstruction and rate, image -> coded symbols -> reconstruction."""
 
 from lic.codecs.build import build_codec
-from lic.codecs.checkpoint import Header, LoadedCodec, load_codec, save_codec
-from lic.codecs.codec import Codec, CodecOutput, Strings
+from lic.codecs.checkpoint import SHIPPED, Header, LoadedCodec, load_codec, save_codec
+from lic.codecs.codec import Codec, CodecOutput, CodedImage
 
-__all__ = ["Codec", "CodecOutput", "Header", "LoadedCodec", "Strings", "build_codec", "load_codec", "save_codec"]
+__all__ = [
+    "SHIPPED",
+    "Codec",
+    "CodecOutput",
+    "CodedImage",
+    "Header",
+    "LoadedCodec",
+    "build_codec",
+    "load_codec",
+    "save_codec",
+]

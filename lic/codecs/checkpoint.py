@@ -19,6 +19,8 @@ from lic.codecs.build import build_codec
 from lic.codecs.codec import Codec
 from lic.config import CodecName
 
+SHIPPED = Path(__file__).parents[2] / "checkpoints" / "demo" / "codecs"
+
 
 @dataclass(frozen=True)
 class Header:
@@ -49,6 +51,11 @@ class LoadedCodec(NamedTuple):
     codec: Codec
     header: Header
     sha256: str
+
+    @property
+    def fingerprint(self) -> bytes:
+        """4 bytes by which a stream names the checkpoint."""
+        return bytes.fromhex(self.sha256)[:4]
 
 
 def save_codec(codec: Codec, header: Header, path: Path) -> None:
@@ -91,7 +98,7 @@ def load_codec(path: Path) -> LoadedCodec:
         raise ValueError(f"checkpoint {path} does not exist")
     try:
         header, state = _read_lightning(path) if path.suffix == ".ckpt" else _read_safetensors(path)
-        codec = build_codec(header.codec, header.num_channels, header.num_latent_channels)
+        codec = build_codec(header.codec, header.num_channels, header.num_latent_channels, header.lmbda)
         codec.load_state_dict(state)
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,16 +1,24 @@
-"""One interface around CompressAI's models: any image size, CDFs that cannot be stale, real strings."""
+"""One interface around CompressAI's models: any image size, CDFs that cannot be stale, one string of real bytes."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from compressai.entropy_models import EntropyModel, GaussianConditional
+from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
 from compressai.models import CompressionModel
 from torch import Tensor, nn
 
+from lic.codecs.entropy_models import coding, share_string
+from lic.codecs.inference import quicken, tiling
+from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder
 from lic.images import crop_to, pad_to_multiple
 
 STRIDE = 64  # of the hyper latent, in pixels: what every model here divides an image by
+MAX_THREADS = 16
+TILE_OVERLAP_PX = 128  # on each side; beyond what the transforms without attention see
 
 
 class CodecOutput(NamedTuple):
@@ -25,16 +33,18 @@ class CodecOutput(NamedTuple):
     bpp: Tensor
 
 
-class Strings(NamedTuple):
-    """One image's entropy-coded strings and what is needed to decode them.
+class CodedImage(NamedTuple):
+    """One image's entropy-coded symbols.
 
     Attributes:
-        strings: one per latent, in CompressAI's order (y, z).
-        shape: height and width of the hyper latent z.
+        string: all latents' symbols, in the order in which the codec decodes them.
+        check: 4 bytes that depend on every symbol.
+        num_threads: with which the encoder computed, up to MAX_THREADS: sums are rounded as threads share them out.
     """
 
-    strings: tuple[bytes, ...]
-    shape: tuple[int, int]
+    string: bytes
+    check: bytes
+    num_threads: int
 
 
 class Codec(nn.Module):
@@ -45,45 +55,118 @@ class Codec(nn.Module):
 
     The CDF tables that the range coder needs are built when they are first used after training or loading (users
     of CompressAI call `update()` themselves, and forget it). A checkpoint that already holds tables keeps them.
+
+    Encoder and decoder must agree on the table of every symbol. `compress` and `decompress` therefore compute in one
+    mode: fp32 without autocast or TF32, channels last, deterministic kernels, the number of threads that the encoder
+    had. What differs all the same (another processor, another torch) is found by the check value.
+
+    Args:
+        network: what CompressAI or `lic` builds.
+        lmbdas: the grid of a variable-rate network, which has a gain for each; empty for a single rate.
     """
 
-    def __init__(self, network: CompressionModel) -> None:
+    def __init__(self, network: CompressionModel, lmbdas: Sequence[float] = ()) -> None:
         super().__init__()
+        share_string(network)
+        quicken(network)
         self.network = network
+        self.lmbdas = tuple(lmbdas)
+        self.tile_px: int | None = None
+        """transform images in tiles of this side, a multiple of 64; None: whole"""
         self._version_of_tables: tuple[int, int] | None = None
         self.register_load_state_dict_pre_hook(_fit_tables)  # type: ignore[no-untyped-call]  # torch's stubs
         self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]  # the same
         self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]  # the same
 
-    def forward(self, image: Tensor) -> CodecOutput:
+    def forward(self, image: Tensor, lmbda: float | None = None) -> CodecOutput:
         """Return the reconstruction and the estimated rate.
 
         Args:
             image: (N, 3, H, W), RGB in [0, 1].
+            lmbda: operating point of a variable-rate codec, in training one of its grid; None: without gain, the
+                single-rate codec that its first stage trains.
         """
         height, width = image.shape[-2:]
-        output = self.network(pad_to_multiple(image, STRIDE))
+        output = self.network(pad_to_multiple(image, STRIDE), **self._operating_point(lmbda))
         parts = [-torch.log2(part.float()).flatten(1).sum(1) for part in output["likelihoods"].values()]
         bits = torch.stack(parts).sum(0)
         return CodecOutput(crop_to(output["x_hat"], height, width), bits / (height * width))
 
-    @torch.no_grad()
-    def compress(self, image: Tensor) -> Strings:
-        """Return the strings of one image, (1, 3, H, W)."""
-        assert image.shape[0] == 1, "strings are one image's: encoder and decoder must see the same batch"
-        self.build_tables()
-        with torch.autocast(image.device.type, enabled=False):
-            coded = self.network.compress(pad_to_multiple(image.float(), STRIDE))
-        height, width = coded["shape"]
-        return Strings(tuple(strings[0] for strings in coded["strings"]), (int(height), int(width)))
+    def _operating_point(self, lmbda: float | None) -> dict[str, Any]:
+        """Return the arguments that CompressAI's variable-rate networks take; none for others."""
+        if not self.lmbdas:
+            return {}
+        if lmbda is None:
+            return {"stage": 1}
+        return {"stage": 2, "s": self.lmbdas.index(lmbda)} if self.training else {"inputscale": self.gain(lmbda)}
+
+    def gain(self, lmbda: float) -> Tensor:
+        """Return a variable-rate codec's gain at any lmbda of its range, between those of its grid by power law.
+
+        Raises:
+            ValueError: lmbda is out of range.
+        """
+        low, high = min(self.lmbdas), max(self.lmbdas)
+        if not low * 0.999 <= lmbda <= high * 1.001:  # streams hold lmbda in 16 bits
+            raise ValueError(f"lmbda {lmbda:g} is outside of this checkpoint's {low:g} .. {high:g}")
+        gains = self.network.Gain.detach().double().cpu().abs().log().numpy()
+        order = np.argsort(self.lmbdas)
+        log_gain = np.interp(math.log(lmbda), np.log(self.lmbdas)[order], gains[order])
+        return torch.tensor(math.exp(log_gain), dtype=torch.float32, device=self.device)
 
     @torch.no_grad()
-    def decompress(self, strings: Strings, height: int, width: int) -> Tensor:
-        """Return the decoded image, (1, 3, height, width), in [0, 1]."""
-        self.build_tables()
-        with torch.autocast(self.device.type, enabled=False):
-            decoded = self.network.decompress([[string] for string in strings.strings], strings.shape)["x_hat"]
+    def compress(self, image: Tensor, lmbda: float | None = None) -> CodedImage:
+        """Return the coded symbols of one image, (1, 3, H, W); a variable-rate codec codes at the given lmbda."""
+        assert image.shape[0] == 1, "strings are one image's: encoder and decoder must see the same batch"
+        encoder, num_threads = SymbolEncoder(), min(torch.get_num_threads(), MAX_THREADS)
+        with self._fixed_mode(num_threads), coding(self.network, encoder):
+            self.network.compress(_channels_last(pad_to_multiple(image.float(), STRIDE)), **self._coding_point(lmbda))
+        return CodedImage(encoder.finish(), encoder.digest, num_threads)
+
+    @torch.no_grad()
+    def decompress(self, coded: CodedImage, height: int, width: int, lmbda: float | None = None) -> Tensor:
+        """Return the decoded image, (1, 3, height, width), in [0, 1].
+
+        Raises:
+            ValueError: the string is none of this codec's, or was coded by arithmetic that rounds otherwise.
+        """
+        decoder = SymbolDecoder(coded.string)
+        strings, shape = self._layout(math.ceil(height / STRIDE), math.ceil(width / STRIDE))
+        with self._fixed_mode(coded.num_threads), coding(self.network, decoder):
+            decoded = self.network.decompress(strings, shape, **self._coding_point(lmbda))["x_hat"]
+        if decoder.digest != coded.check:
+            raise ValueError("its symbols are not those that were coded: damage, or a machine that rounds otherwise")
         return crop_to(decoded, height, width).clamp(0, 1)
+
+    def _coding_point(self, lmbda: float | None) -> dict[str, Any]:
+        assert (lmbda is None) == (not self.lmbdas), "variable-rate codecs code at an lmbda, others at their own"
+        return {} if lmbda is None else {"inputscale": self.gain(lmbda)}
+
+    @contextmanager
+    def _fixed_mode(self, num_threads: int) -> Iterator[None]:
+        """Compute as the class's docstring promises."""
+        self.build_tables()
+        self.network.to(memory_format=torch.channels_last)
+        own_threads = torch.get_num_threads()
+        with ExitStack() as stack:
+            stack.enter_context(torch.autocast(self.device.type, enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))
+            if self.tile_px is not None:
+                stack.enter_context(tiling(self.network, self.tile_px, TILE_OVERLAP_PX))
+            stack.callback(torch.set_num_threads, own_threads)
+            torch.set_num_threads(num_threads)
+            yield
+
+    def _layout(self, rows: int, columns: int) -> tuple[list[list[None]], Any]:
+        """Return the strings' placeholders and the latents' shapes that the network's `decompress` wants.
+
+        Args:
+            rows, columns: of 64 x 64 pixels. The network says what they are for one of these.
+        """
+        with coding(self.network, SymbolEncoder()):
+            blank = torch.zeros(1, 3, STRIDE, STRIDE, device=self.device)
+            coded = self.network.compress(blank, **self._coding_point(max(self.lmbdas, default=None)))
+        return [[None] for _ in coded["strings"]], _scale_shape(coded["shape"], rows, columns)
 
     @property
     def device(self) -> torch.device:
@@ -105,7 +188,9 @@ class Codec(nn.Module):
 
     def centre_quantiles(self) -> None:
         """Solve for the quantiles, so that the auxiliary loss starts near 0 and not at some thousands."""
-        self.network.update(force=True, update_quantiles=True)
+        for module in self.modules():
+            if isinstance(module, EntropyBottleneck):
+                module.update(force=True, update_quantiles=True)
 
     def _weights_version(self) -> tuple[int, int]:
         """Return what every change of a parameter in place (optimiser step, loading) changes; a copy has its own."""
@@ -116,6 +201,19 @@ class Codec(nn.Module):
         if self._version_of_tables != self._weights_version():
             self.network.update(force=True)
             self._version_of_tables = self._weights_version()
+
+
+def _channels_last(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def _scale_shape(shape: Any, rows: int, columns: int) -> Any:
+    """Return a shape, or any dict or list of shapes, whose last two sides are multiplied."""
+    if isinstance(shape, dict):
+        return {name: _scale_shape(part, rows, columns) for name, part in shape.items()}
+    if isinstance(shape[0], int):
+        return (*shape[:-2], shape[-2] * rows, shape[-1] * columns)
+    return [_scale_shape(part, rows, columns) for part in shape]
 
 
 def _tables(codec: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

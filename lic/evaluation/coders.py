@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lic.bitstream import FINGERPRINT_BYTES, FIXED_BYTES, decode, encode
+from lic.bitstream import FIXED_BYTES, decode, encode
 from lic.codecs import LoadedCodec
 from lic.config import BaselineName
 from lic.images import to_uint8
@@ -46,26 +46,27 @@ class LearnedCoder:
     quality: int | None = None
 
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device) -> None:
-        self.network = loaded.codec.to(device).eval()
+        self._loaded, self._lmbda = loaded, lmbda
+        loaded.codec.to(device).eval()
         self.codec: str = loaded.header.codec
         self.distortion: str | None = loaded.header.distortion
         self.lmbda: float | None = lmbda
         self.checkpoint: str | None = loaded.sha256
-        self._fingerprint, self._lmbda = bytes.fromhex(loaded.sha256)[:FINGERPRINT_BYTES], lmbda
 
     def encode(self, image: Tensor) -> bytes:
         """Return the `.lic` stream of one image."""
-        return encode(image.to(self.network.device), self.network, self._fingerprint, self._lmbda)
+        return encode(image, self._loaded, self._lmbda)
 
     def decode(self, stream: bytes) -> Tensor:
         """Return the image in a `.lic` stream, on the CPU."""
-        return decode(stream, self.network, self._fingerprint).cpu()
+        return decode(stream, self._loaded).cpu()
 
     @torch.no_grad()
     def estimate_bpp(self, image: Tensor) -> float:
         """Return the estimate of a forward pass in eval mode, and what any stream costs beyond its symbols."""
         fixed = 8 * FIXED_BYTES / image[0, 0].numel()
-        return float(self.network(image.to(self.network.device)).bpp.mean()) + fixed
+        codec = self._loaded.codec
+        return float(codec(image.to(codec.device), self._lmbda if codec.lmbdas else None).bpp.mean()) + fixed
 
 
 class PillowCoder:

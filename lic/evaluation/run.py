@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from lic.codecs import load_codec
+from lic.codecs import SHIPPED, load_codec
 from lic.config import EvalConfig, TaskName, require
 from lic.curves.results import Results
 from lic.curves.table import print_bd_rates, print_results
@@ -19,7 +19,6 @@ from lic.evaluation.judge import draw_grid, write_results
 from lic.evaluation.rate_task import RateTask, baseline_grid, build_rate_tasks, photographs
 from lic.images import list_images
 
-SHIPPED = Path(__file__).parents[2] / "checkpoints" / "demo" / "codecs"
 ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 
 

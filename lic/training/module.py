@@ -65,13 +65,34 @@ class CodecTraining(pl.LightningModule):
         return loss.total + auxiliary
 
     def rate_distortion(self, image: Tensor) -> Loss:
-        """Return the loss of images, (N, 3, H, W), at the present step."""
-        output = self.codec(image)
+        """Return the loss of images, (N, 3, H, W), at the present step.
+
+        A variable-rate codec sees the whole grid in each step, its points on equal parts of the batch. Their losses
+        weigh inversely to their size, so that no rate is served at another's cost; Kamisli et al. 2024
+        (arXiv 2402.18930, eq. 8) find the weights that do so from one gradient per point.
+        """
+        points = self.operating_points(len(image))
+        losses = [self._loss(*pair) for pair in zip(image.tensor_split(len(points)), points, strict=True)]
+        weights = torch.stack([1 / loss.total.detach() for loss in losses])
+        bpp, distortion, squared = (torch.stack(part).mean() for part in list(zip(*losses, strict=True))[1:])
+        total = (torch.stack([loss.total for loss in losses]) * weights / weights.sum()).sum()
+        return Loss(total, bpp, distortion, squared)
+
+    def operating_points(self, num_images: int) -> list[float | None]:
+        """Return the lmbdas of the present step, in random order; None: a single rate, without gain."""
+        is_single = self.global_step < self.config.single_rate * self.config.trainer.max_steps
+        if not self.codec.lmbdas or is_single:
+            return [None]
+        return [self.codec.lmbdas[i] for i in torch.randperm(len(self.codec.lmbdas)).tolist()][:num_images]
+
+    def _loss(self, image: Tensor, point: float | None) -> Loss:
+        lmbda = max(self.config.lmbdas) if point is None else point
+        output = self.codec(image, point)
         bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
         distortion = self.distortion(output.reconstruction, image).mean() if self.is_past_warmup else squared
         scale = self.distortion.scale if self.is_past_warmup else MSE_SCALE
         anchor = self.config.anchor_mse * MSE_SCALE * squared if self.has_own_distortion else 0.0
-        total = bpp + self.config.lmbda * (scale * distortion + anchor * self.is_past_warmup)
+        total = bpp + lmbda * (scale * distortion + anchor * self.is_past_warmup)
         return Loss(total, bpp, distortion, squared.detach())
 
     @property
@@ -88,7 +109,7 @@ class CodecTraining(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Adam with the quantiles as a group of their own, the weights' rate on a cosine to a hundredth."""
         groups = [
-            {"params": list(self.codec.weights()), "lr": self.config.learning_rate},
+            {"params": [w for w in self.codec.weights() if w.requires_grad], "lr": self.config.learning_rate},
             {"params": list(self.codec.quantiles()), "lr": self.config.aux_learning_rate},
         ]
         optimizer = torch.optim.Adam(groups)
@@ -123,9 +144,10 @@ class CodecTraining(pl.LightningModule):
     def header(self) -> Header:
         """Return what the checkpoint says of this codec."""
         config = self.config
+        assert config.num_channels is not None and config.num_latent_channels is not None, "resolved by train"
         versions = {name: version(name) for name in ("lic", "torch", "compressai")}
         data = "demo scenes (embedded, synthetic)" if config.data == "scenes" else str(config.data_root)
-        return Header(config.codec, config.num_channels, config.num_latent_channels, [config.lmbda], config.distortion,
+        return Header(config.codec, config.num_channels, config.num_latent_channels, config.lmbdas, config.distortion,
                       data, self.global_step, versions)  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader
 
 from lic.cli import save_config
 from lic.codecs import Codec, build_codec, load_codec
+from lic.codecs.build import has_one_width, published_widths
+from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
 from lic.config import TrainConfig, TrainerConfig, require
 from lic.curves.table import print_results
 from lic.curves.tracking import finish_wandb, start_wandb
@@ -46,6 +48,7 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
         console: where progress and tables go.
     """
     device = check_devices(config.trainer)
+    config = with_widths(config)
     images = training_images(config, console)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
@@ -93,13 +96,36 @@ def training_images(config: TrainConfig, console: Console) -> list[Path]:
     return read_imagenet(scenes_root(), "train").images
 
 
+DEMO_WIDTHS = (48, 64)
+"""N and M that train in minutes on two cores, unless others are asked for."""
+
+
+def with_widths(config: TrainConfig) -> TrainConfig:
+    """Return the settings with the codec's widths: as asked for, as the zoo has them, as published, or the demo's."""
+    quality = zoo_quality(config.init)
+    if quality is not None:
+        default = zoo_widths(config.codec, quality)
+    elif config.data == "scenes":
+        default = DEMO_WIDTHS
+    else:
+        default = published_widths(config.codec)
+    n = config.num_channels or default[0]
+    m = config.num_latent_channels or (n if has_one_width(config.codec) else default[1])
+    return dataclasses.replace(config, num_channels=n, num_latent_channels=m)
+
+
 def initial_codec(config: TrainConfig) -> Codec:
     """Return the codec to start from: new, or the weights of `--init`.
 
     Raises:
-        ValueError: the checkpoint is of another codec or other widths.
+        ValueError: the checkpoint is of another codec or other widths, or the zoo's cannot be had.
     """
-    codec = build_codec(config.codec, config.num_channels, config.num_latent_channels)
+    assert config.num_channels is not None and config.num_latent_channels is not None, "resolved by train"
+    codec = build_codec(config.codec, config.num_channels, config.num_latent_channels, config.lmbdas)
+    quality = zoo_quality(config.init)
+    if quality is not None:
+        load_zoo_weights(codec, config.codec, quality)
+        return codec
     if config.init is None:
         codec.centre_quantiles()
         return codec
@@ -108,6 +134,8 @@ def initial_codec(config: TrainConfig) -> Codec:
     asked = (config.codec, config.num_channels, config.num_latent_channels)
     require(there == asked, f"checkpoint {config.init} is of codec {there}, not {asked}; give --codec, --num_channels "
                             "and --num_latent_channels as it has them")
+    require(not codec.lmbdas or loaded.header.lmbda == config.lmbdas,
+            f"checkpoint {config.init} has the grid --lmbda {' '.join(map(str, loaded.header.lmbda))}; give the same")
     return loaded.codec
 
 
@@ -116,7 +144,7 @@ def run_folder(config: TrainConfig) -> Path:
     if config.resume is not None:
         check_resumable(Path(config.resume), config)
         return Path(config.resume).parent
-    name = config.name or f"{config.codec}-{config.distortion}-{config.lmbda:g}"
+    name = config.name or f"{config.codec}-{config.distortion}-{'-'.join(f'{lmbda:g}' for lmbda in config.lmbdas)}"
     for number in range(1, 10_000):
         folder = Path(config.output) / (name if number == 1 else f"{name}-{number}")
         try:

@@ -4,24 +4,50 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lic.codecs import Codec, build_codec
+from lic.codecs.build import has_one_width, is_variable_rate
 from lic.config import CodecName
 
 MakeCodec = Callable[..., Codec]
+GRID = (0.005, 0.02, 0.08)
+
+
+def small_widths(name: CodecName) -> tuple[int, int]:
+    """N and M of a codec that tests build in no time."""
+    return 8, 8 if has_one_width(name) else 32 if name == "mlicpp" else 12
+
+
+def small_codec(name: CodecName) -> Codec:
+    """A codec of small widths, its weights as drawn."""
+    return build_codec(name, *small_widths(name), GRID if is_variable_rate(name) else ())
+
+
+def a_point(name: CodecName) -> float | None:
+    """What a codec's coding takes for an operating point."""
+    return GRID[1] if is_variable_rate(name) else None
 
 
 def _make(name: CodecName = "mbt2018-mean", seed: int = 0) -> Codec:
     torch.manual_seed(seed)
-    codec = build_codec(name, 8, 12)
+    codec = small_codec(name)
     with torch.no_grad():
-        codec.network.g_a[-1].weight *= 40  # latents of some units, hyper latents too
-        codec.network.h_a[-1].weight *= 4
-        last = codec.network.h_s[-1 if name == "mbt2018-mean" else -2]
-        last.weight *= 2
-        last.bias[:12] += 4  # scales that suit those latents
+        _last_convolution(codec.network.g_a).weight *= 40  # latents of some units, hyper latents too
+        for path, module in codec.network.named_modules():
+            if isinstance(module, nn.Identity):
+                continue
+            if path.endswith("h_a"):
+                _last_convolution(module).weight *= 4
+            if path.endswith(("h_s", "entropy_parameters")):
+                last = _last_convolution(module)
+                last.weight *= 2
+                last.bias[: 12 if path == "h_s" else len(last.bias) // 2] += 4  # scales that suit those latents
     return codec.eval()
+
+
+def _last_convolution(layers: nn.Module) -> nn.Module:
+    return [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][-1]
 
 
 @pytest.fixture

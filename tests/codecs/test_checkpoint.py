@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from lic.codecs import Codec, Header, load_codec, save_codec
 from lic.config import CodecName
+from tests.codecs.conftest import GRID, a_point, small_widths
 
 HEADER = Header("mbt2018-mean", 8, 12, [0.01, 0.02], "mlclipsim", "demo scenes", 7, {"torch": "2.11.0"})
 
@@ -50,13 +51,14 @@ def rounded(codec: Codec) -> Codec:
     return codec
 
 
-@pytest.mark.parametrize("name", get_args(CodecName))
+@pytest.mark.parametrize("name", [name for name in get_args(CodecName) if name != "mlicpp"])
 @pytest.mark.parametrize("has_tables", [False, True])
 def test_round_trip(name: CodecName, has_tables: bool, make_codec: Any, make_image: Any, tmp_path: Path) -> None:
     codec, image, path = rounded(make_codec(name)).train(), make_image(70, 64), tmp_path / "a.b.safetensors"
     if has_tables:
         codec.build_tables()
-    header = dataclasses.replace(HEADER, codec=name)
+    n, m = small_widths(name)
+    header = dataclasses.replace(HEADER, codec=name, num_channels=n, num_latent_channels=m, lmbda=list(GRID))
     version = codec._version_of_tables
     save_codec(codec, header, path)
     assert codec.training and codec._version_of_tables == version, "saving changed the codec"
@@ -64,9 +66,10 @@ def test_round_trip(name: CodecName, has_tables: bool, make_codec: Any, make_ima
     assert loaded.header == header
     assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not loaded.codec.training
-    strings = codec.eval().compress(image)
-    assert loaded.codec.compress(image) == strings
-    assert torch.equal(loaded.codec.decompress(strings, 70, 64), codec.decompress(strings, 70, 64))
+    point = a_point(name)
+    coded = codec.eval().compress(image, point)
+    assert loaded.codec.compress(image, point) == coded
+    assert torch.equal(loaded.codec.decompress(coded, 70, 64, point), codec.decompress(coded, 70, 64, point))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -182,8 +185,8 @@ def test_lightning_checkpoint_of_something_else(content: object, tmp_path: Path)
 
 
 def test_unknown_codec(saved: Path) -> None:
-    message = refusal(rewritten(saved, codec="cheng2020-attn"))
-    assert "codec 'cheng2020-attn' is unknown" in message and "bmshj2018-hyperprior, mbt2018-mean" in message
+    message = refusal(rewritten(saved, codec="cheng2021"))
+    assert "codec 'cheng2021' is unknown" in message and "bmshj2018-hyperprior, mbt2018-mean" in message
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Codecs: strings decode to the codec's own reconstruction, and no way of using one leaves its CDF tables stale."""
 
 import copy
-import math
 from typing import Any, get_args
 
 import pytest
@@ -9,10 +8,14 @@ import torch
 from compressai.models import MeanScaleHyperprior, ScaleHyperprior
 from torch import Tensor, nn
 
-from lic.codecs import Codec, Strings, build_codec
+from lic.codecs import Codec, build_codec
 from lic.config import CodecName
+from tests.codecs.conftest import GRID, a_point, small_codec
 
-CODECS = get_args(CodecName)
+CODECS: tuple[CodecName, ...] = tuple(name for name in get_args(CodecName) if name != "mlicpp")
+TWO: tuple[CodecName, ...] = ("bmshj2018-hyperprior", "mbt2018-mean")
+ROUNDS_OTHERWISE = ("mbt2018", "cheng2020-anchor", "cheng2020-attn")
+"""Their forward pass rounds the latent, their coding its distance from the predicted mean (CompressAI #236)."""
 TABLES = ("._offset", "._quantized_cdf", "._cdf_length", ".scale_table")
 
 
@@ -35,7 +38,7 @@ def optimise(codec: Codec, image: Tensor, num_steps: int = 2) -> None:
 
 def fresh_copy(name: CodecName, codec: Codec) -> Codec:
     """A codec of the same weights that has never seen a table."""
-    copied = build_codec(name, 8, 12)
+    copied = small_codec(name)
     weights = dict(codec.named_parameters())
     with torch.no_grad():
         for parameter_name, parameter in copied.named_parameters():
@@ -45,33 +48,50 @@ def fresh_copy(name: CodecName, codec: Codec) -> Codec:
 
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (1, 1), (37, 65), (130, 63), (256, 192)])
-def test_strings_decode_to_the_codecs_own_reconstruction(
+def test_coded_symbols_decode_to_the_codecs_own_reconstruction(
     name: CodecName, height: int, width: int, make_codec: Any, make_image: Any
 ) -> None:
-    codec, image = make_codec(name), make_image(height, width)
-    strings = codec.compress(image)
-    decoded = codec.decompress(strings, height, width)
+    codec, image, point = make_codec(name), make_image(height, width), a_point(name)
+    coded = codec.compress(image, point)
+    decoded = codec.decompress(coded, height, width, point)
     with torch.no_grad():
-        reconstruction = codec(image).reconstruction
+        reconstruction = codec(image, point).reconstruction.clamp(0, 1)
     assert decoded.shape == image.shape
-    assert strings.shape == (math.ceil(height / 64), math.ceil(width / 64))
-    assert torch.equal(decoded, reconstruction.clamp(0, 1))
     assert height * width == 1 or decoded.unique().numel() > 100
+    if name in ROUNDS_OTHERWISE:
+        assert (decoded - reconstruction).square().mean() < 0.03
+    else:
+        assert torch.allclose(decoded, reconstruction, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", CODECS)
+def test_decoder_has_the_encoders_latent(name: CodecName, make_codec: Any, make_image: Any) -> None:
+    codec, image, point = make_codec(name), make_image(256, 192), a_point(name)
+    seen: list[Tensor] = []
+    codec.network.g_s.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
+    coded = codec.compress(image, point)
+    codec.decompress(coded, 256, 192, point)
+    latent = seen[-1]
+    with torch.no_grad():
+        y = codec.network.g_a(image)
+    gain = 1 if point is None else codec.gain(point)
+    assert (latent != 0).sum() > 500, "the test's latents are trivial"
+    assert (latent - y).abs().max() * gain < 0.51 + 0.5 * (point is not None)  # half a step, and a VBR codec's offset
+
+
+@pytest.mark.parametrize("name", TWO)
 def test_estimated_rate_is_the_strings_length(name: CodecName, make_codec: Any, make_image: Any) -> None:
     codec, image = make_codec(name), make_image(500, 380)
     with torch.no_grad():
         estimated = codec(image).bpp.item() * 500 * 380 / 8
         latent = codec.network.g_a(torch.nn.functional.pad(image, (0, 4, 0, 12), mode="replicate"))
     assert (latent.round() != 0).sum() > 5000, "the test's latents are trivial"
-    actual = sum(map(len, codec.compress(image).strings))
-    assert abs(actual - estimated) < 0.01 * estimated + 16  # two range coder states
+    actual = len(codec.compress(image).string)
+    assert abs(actual - estimated) < 0.01 * estimated + 8  # the range coder's state
     assert actual > 2000
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", TWO)
 def test_rate_counts_each_image_alone_and_no_padding(name: CodecName, make_codec: Any, make_image: Any) -> None:
     codec, images = make_codec(name), torch.cat([make_image(70, 50, 1), make_image(70, 50, 2) / 4])
     with torch.no_grad():
@@ -84,7 +104,7 @@ def test_rate_counts_each_image_alone_and_no_padding(name: CodecName, make_codec
     assert torch.equal(output.reconstruction, whole["x_hat"][..., :70, :50])
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", TWO)
 def test_tables_follow_the_optimiser(name: CodecName, make_codec: Any, make_image: Any) -> None:
     codec, image = make_codec(name), make_image(96, 64)
     before = codec.compress(image)
@@ -138,7 +158,7 @@ class Parent(nn.Module):
         self.codec = codec
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", ["mbt2018-mean", "elic2022-official"])
 @pytest.mark.parametrize("through_parent", [False, True])
 @pytest.mark.parametrize("source_has_tables", [False, True])
 @pytest.mark.parametrize("target_has_tables", [False, True])
@@ -188,9 +208,9 @@ def test_stale_tables_are_left_out_of_a_state_dict(make_codec: Any, make_image: 
 
 @pytest.mark.parametrize("name", CODECS)
 def test_weights_and_quantiles_are_a_partition(name: CodecName) -> None:
-    codec = build_codec(name, 8, 12)
+    codec = small_codec(name)
     weights, quantiles = list(codec.weights()), list(codec.quantiles())
-    assert len(quantiles) == 1 and quantiles[0] is codec.network.entropy_bottleneck.quantiles
+    assert len(quantiles) == 1
     everything = [id(parameter) for parameter in codec.parameters()]
     assert sorted(map(id, weights + quantiles)) == sorted(everything) and len(set(everything)) == len(everything)
     codec.auxiliary_loss().backward()
@@ -209,7 +229,7 @@ def test_rate_distortion_loss_moves_no_quantile(make_codec: Any, make_image: Any
 @pytest.mark.parametrize("name", CODECS)
 def test_centred_quantiles_leave_little_auxiliary_loss(name: CodecName) -> None:
     torch.manual_seed(0)
-    codec = build_codec(name, 8, 12)
+    codec = small_codec(name)
     before = codec.auxiliary_loss().item()
     codec.centre_quantiles()
     assert codec.auxiliary_loss().item() < 0.05 * before
@@ -225,16 +245,16 @@ def test_compressais_own_names_are_kept(name: CodecName, architecture: Any, make
     state = codec.state_dict()
     plain.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
     plain.eval().update(force=True)
-    coded = plain.compress(image)
-    assert Strings(tuple(s[0] for s in coded["strings"]), tuple(coded["shape"])) == codec.compress(image)
-    decoded = plain.decompress(coded["strings"], coded["shape"])["x_hat"]
-    assert torch.equal(decoded.clamp(0, 1), codec.decompress(codec.compress(image), 64, 128))
+    theirs, ours = plain.compress(image), codec.compress(image)
+    assert len(ours.string) <= sum(len(strings[0]) for strings in theirs["strings"])
+    decoded = plain.decompress(theirs["strings"], theirs["shape"])["x_hat"]
+    assert torch.allclose(decoded.clamp(0, 1), codec.decompress(ours, 64, 128), rtol=0, atol=1e-5)
 
 
 def test_autocast_does_not_reach_the_strings(make_codec: Any, make_image: Any) -> None:
     codec, image = make_codec(), make_image(64, 64)
     expected = codec.compress(image)
     with torch.autocast("cpu", torch.bfloat16):
-        strings = codec.compress(image)
-        decoded = codec.decompress(strings, 64, 64)
-    assert strings == expected and torch.equal(decoded, codec.decompress(expected, 64, 64))
+        coded = codec.compress(image)
+        decoded = codec.decompress(coded, 64, 64)
+    assert coded == expected and torch.equal(decoded, codec.decompress(expected, 64, 64))

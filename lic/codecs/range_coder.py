@@ -1,0 +1,144 @@
+"""A range coder over numpy arrays of symbols, each symbol with the CDF table that its index names.
+
+The coder is `constriction` (https://bamler-lab.github.io/constriction, a queue: first in, first out). Each call sorts
+its symbols by table and codes each table's run in one pass; CompressAI's coder crosses to Python lists for every
+call, reads past the end of short strings (CompressAI #300), and needs a string per call.
+
+A table of CompressAI's ends with an entry for all values that it does not hold. Such an *escaped* value's distance
+from the table follows after the call's symbols: the number of its hexadecimal digits, then the digits.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xxhash
+from compressai.entropy_models import EntropyModel
+from constriction import stream
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int32]
+Distribution = Any  # constriction has no types
+_MAX_DIGITS = 8
+_NUM_DIGITS, _DIGIT = stream.model.Uniform(_MAX_DIGITS + 1), stream.model.Uniform(16)
+
+
+class Tables(NamedTuple):
+    """An entropy model's CDF tables: their distributions, the value of each one's first entry, its escape entry."""
+
+    models: list[Distribution]
+    offsets: Integers
+    escapes: Integers
+
+
+def read_tables(model: EntropyModel) -> Tables:
+    """Return the tables that `model.update()` has built."""
+    cdfs, lengths = model.quantized_cdf.cpu().numpy(), model.cdf_length.cpu().numpy()
+    rows = [np.diff(cdf[:length]).astype(np.float64) for cdf, length in zip(cdfs, lengths, strict=True)]
+    models = [stream.model.Categorical(row / row.sum(), perfect=False) for row in rows]
+    return Tables(models, model.offset.cpu().numpy(), lengths.astype(np.int32) - 2)
+
+
+class SymbolEncoder:
+    """Appends arrays of symbols to one string."""
+
+    def __init__(self) -> None:
+        self._encoder = stream.queue.RangeEncoder()
+        self._digest = xxhash.xxh32()
+
+    def encode(self, symbols: Integers, indexes: Integers, tables: Tables) -> None:
+        """Append symbols.
+
+        Args:
+            symbols: (n,), any integers.
+            indexes: (n,), each symbol's table.
+            tables: of the entropy model.
+        """
+        self._digest.update(symbols.tobytes())
+        order, counts = _by_table(indexes)
+        entries = symbols[order] - tables.offsets[indexes[order]]
+        escape = tables.escapes[indexes[order]]
+        is_escaped = (entries < 0) | (entries >= escape)
+        start = 0
+        for index in np.flatnonzero(counts):
+            run = slice(start, start := start + counts[index])
+            self._encoder.encode(np.where(is_escaped[run], escape[run], entries[run]), tables.models[index])
+        self._encode_escaped(np.where(entries < 0, -2 * entries - 1, 2 * (entries - escape))[is_escaped])
+
+    def _encode_escaped(self, values: Integers) -> None:
+        """Append values of 0 or more, lowest digit first."""
+        shifts = 4 * np.arange(_MAX_DIGITS)
+        digits = (values.astype(np.int64)[:, None] >> shifts) & 15
+        num_digits = (values.astype(np.int64)[:, None] >> shifts > 0).sum(1)
+        if len(values):
+            self._encoder.encode(num_digits.astype(np.int32), _NUM_DIGITS)
+            self._encoder.encode(digits[np.arange(_MAX_DIGITS) < num_digits[:, None]].astype(np.int32), _DIGIT)
+
+    def finish(self) -> bytes:
+        """Return the string. The decoder supplies zeros beyond its end, so that those at its end are left off."""
+        words: NDArray[np.uint32] = self._encoder.get_compressed()
+        return words.astype("<u4").tobytes().rstrip(b"\0")
+
+    @property
+    def digest(self) -> bytes:
+        """4 bytes that depend on every symbol so far."""
+        return self._digest.digest()
+
+
+class SymbolDecoder:
+    """Reads what a SymbolEncoder wrote, call by call; any bytes at all decode to some symbols or raise ValueError."""
+
+    def __init__(self, string: bytes) -> None:
+        words = np.frombuffer(string + bytes(-len(string) % 4), "<u4").astype(np.uint32)
+        self._decoder = stream.queue.RangeDecoder(words)
+        self._digest = xxhash.xxh32()
+
+    def decode(self, indexes: Integers, tables: Tables) -> Integers:
+        """Return the next symbols, (n,).
+
+        Args:
+            indexes: (n,), each symbol's table.
+            tables: of the entropy model.
+
+        Raises:
+            ValueError: the string cannot be decoded.
+        """
+        order, counts = _by_table(indexes)
+        entries = np.empty(len(indexes), np.int32)
+        start = 0
+        for index in np.flatnonzero(counts):
+            run = slice(start, start := start + counts[index])
+            entries[run] = self._decode(tables.models[index], int(counts[index]))
+        escape = tables.escapes[indexes[order]]
+        is_escaped = entries == escape
+        if is_escaped.any():
+            values = self._decode_escaped(int(is_escaped.sum()))
+            below, above = -(values + 1) // 2, values // 2 + escape[is_escaped]
+            entries[is_escaped] = np.where(values % 2, below, above)
+        symbols = np.empty_like(entries)
+        symbols[order] = entries + tables.offsets[indexes[order]]
+        self._digest.update(symbols.tobytes())
+        return symbols
+
+    def _decode_escaped(self, count: int) -> NDArray[np.int64]:
+        num_digits = self._decode(_NUM_DIGITS, count)
+        digits = np.zeros((count, _MAX_DIGITS), np.int64)
+        is_digit = np.arange(_MAX_DIGITS) < num_digits[:, None]
+        digits[is_digit] = self._decode(_DIGIT, int(num_digits.sum()))
+        return np.asarray((digits << 4 * np.arange(_MAX_DIGITS)).sum(1))
+
+    def _decode(self, model: Distribution, count: int) -> Integers:
+        try:
+            symbols: Integers = self._decoder.decode(model, count)
+        except AssertionError as error:  # constriction's name for a string that no encoder writes
+            raise ValueError("its symbols cannot be decoded") from error
+        return symbols
+
+    @property
+    def digest(self) -> bytes:
+        """4 bytes that depend on every symbol so far; equal to the encoder's if all symbols are."""
+        return self._digest.digest()
+
+
+def _by_table(indexes: Integers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the order that sorts symbols by table, and the number of each table's symbols."""
+    return np.argsort(indexes.astype(np.uint16), kind="stable"), np.bincount(indexes)
