@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int32]
 Distribution = Any  # constriction has no types
 _MAX_DIGITS = 8
-_NUM_DIGITS, _DIGIT = stream.model.Uniform(_MAX_DIGITS + 1), stream.model.Uniform(16)
+_POWERS = 16 ** np.arange(_MAX_DIGITS)
+_NUM_DIGITS, _DIGIT, _BIT = stream.model.Uniform(_MAX_DIGITS + 1), stream.model.Uniform(16), stream.model.Uniform(2)
 
 
 class Tables(NamedTuple):
@@ -66,12 +67,27 @@ class SymbolEncoder:
 
     def _encode_escaped(self, values: Integers) -> None:
         """Append values of 0 or more, lowest digit first."""
-        shifts = 4 * np.arange(_MAX_DIGITS)
-        digits = (values.astype(np.int64)[:, None] >> shifts) & 15
-        num_digits = (values.astype(np.int64)[:, None] >> shifts > 0).sum(1)
         if len(values):
-            self._encoder.encode(num_digits.astype(np.int32), _NUM_DIGITS)
-            self._encoder.encode(digits[np.arange(_MAX_DIGITS) < num_digits[:, None]].astype(np.int32), _DIGIT)
+            num_digits = np.searchsorted(_POWERS, values, side="right").astype(np.int32)
+            places = np.arange(num_digits.max())
+            digits = (values[:, None] >> 4 * places) & 15
+            self._encoder.encode(num_digits, _NUM_DIGITS)
+            self._encoder.encode(digits[places < num_digits[:, None]].astype(np.int32), _DIGIT)
+
+    def encode_sides(self, positions: Integers, are_above: Integers, count: int) -> None:
+        """Append a few of `count` positions, usually none, and a bit for each.
+
+        Args:
+            positions: (n,), below `count`.
+            are_above: (n,), 0 or 1.
+            count: what the decoder knows too.
+        """
+        has_any = np.array([len(positions) > 0], np.int32)
+        self._encoder.encode(has_any, _is_any(count))
+        if len(positions):
+            self._encoder.encode(np.array([len(positions) - 1], np.int32), stream.model.Uniform(max(count, 2)))
+            self._encoder.encode(positions, stream.model.Uniform(max(count, 2)))
+            self._encoder.encode(are_above, _BIT)
 
     def finish(self) -> bytes:
         """Return the string. The decoder supplies zeros beyond its end, so that those at its end are left off."""
@@ -119,6 +135,14 @@ class SymbolDecoder:
         self._digest.update(symbols.tobytes())
         return symbols
 
+    def decode_sides(self, count: int) -> tuple[Integers, Integers]:
+        """Return the positions, below `count`, and the bit of each."""
+        if not self._decode(_is_any(count), 1)[0]:
+            return np.empty(0, np.int32), np.empty(0, np.int32)
+        num_positions = int(self._decode(stream.model.Uniform(max(count, 2)), 1)[0]) + 1
+        positions = np.minimum(self._decode(stream.model.Uniform(max(count, 2)), num_positions), count - 1)
+        return positions, self._decode(_BIT, num_positions)
+
     def _decode_escaped(self, count: int) -> NDArray[np.int64]:
         num_digits = self._decode(_NUM_DIGITS, count)
         digits = np.zeros((count, _MAX_DIGITS), np.int64)
@@ -137,6 +161,11 @@ class SymbolDecoder:
     def digest(self) -> bytes:
         """4 bytes that depend on every symbol so far; equal to the encoder's if all symbols are."""
         return self._digest.digest()
+
+
+def _is_any(count: int) -> Distribution:
+    """Return the distribution of whether any of so many scales lies between two tables: about one in 2^16 does."""
+    return stream.model.Bernoulli(min(count, 2**15) / 2**16, perfect=False)
 
 
 def _by_table(indexes: Integers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -172,6 +172,7 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message)
+    is_distributed = hardware.devices * hardware.num_nodes > 1
     num_parts = len(list(folder.glob("logs*")))  # a resumed run keeps the logs of its earlier parts
     trainer = pl.Trainer(
         max_steps=hardware.max_steps,
@@ -180,6 +181,8 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
         devices=hardware.devices,
         num_nodes=hardware.num_nodes,
         precision=hardware.precision,
+        # a variable-rate codec's first stage leaves its quantiser's offsets aside
+        strategy="ddp_find_unused_parameters_true" if module.codec.lmbdas and is_distributed else "auto",
         callbacks=callbacks,
         logger=[CSVLogger(folder, name="", version=f"logs-{num_parts + 1}"), WandbLogger(save_dir=folder)],
         log_every_n_steps=10,

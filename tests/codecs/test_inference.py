@@ -1,0 +1,77 @@
+"""Layers made for inference give what CompressAI's and torch's own give; tiles give what the whole gives."""
+
+from typing import Any
+
+import pytest
+import torch
+from compressai.layers import GDN
+from torch import nn
+
+from lic.codecs.inference import CachedGDN, SubpixelDeconvolution, Tiled, quicken
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_gdn(inverse: bool, memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    gdn = GDN(6, inverse)
+    with torch.no_grad():
+        gdn.gamma.add_(torch.rand(6, 6) * 0.1)
+    image = (torch.randn(2, 6, 50, 61) * 3).contiguous(memory_format=memory_format)
+    with torch.no_grad():
+        expected = gdn(image)
+    network = nn.Sequential(gdn)
+    quicken(network)
+    assert type(network[0]) is CachedGDN
+    with torch.no_grad():
+        assert torch.allclose(network(image), expected, rtol=1e-5, atol=1e-6)
+    image.requires_grad_()
+    assert torch.equal(network(image), expected) and network(image).requires_grad
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (4, 7), (16, 16)])
+def test_deconvolution(has_bias: bool, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(5, 3, 5, 2, 2, 1, bias=has_bias)
+    image = torch.randn(2, 5, *size)
+    with torch.no_grad():
+        expected = layer(image)
+    network = nn.Sequential(layer)
+    quicken(network)
+    assert type(layer) is SubpixelDeconvolution
+    with torch.no_grad():
+        assert torch.allclose(network(image), expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(network(image), expected)
+
+
+@pytest.mark.parametrize("layer", [nn.ConvTranspose2d(5, 3, 3, 2, 1, 1), nn.ConvTranspose2d(5, 16, 5, 2, 2, 1)])
+def test_other_deconvolutions_stay(layer: nn.Module) -> None:
+    quicken(nn.Sequential(layer))
+    assert type(layer) is nn.ConvTranspose2d
+
+
+@pytest.mark.parametrize(("tile", "height", "width"), [(8, 8, 8), (8, 24, 40), (8, 20, 12), (64, 24, 24)])
+def test_tiles_are_seamless_where_the_overlap_covers_the_field_of_view(tile: int, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    synthesis = nn.Sequential(nn.ConvTranspose2d(2, 2, 5, 2, 2, 1), nn.ReLU(), nn.ConvTranspose2d(2, 3, 5, 2, 2, 1))
+    analysis = nn.Sequential(nn.Conv2d(2, 2, 5, 2, 2), nn.ReLU(), nn.Conv2d(2, 3, 5, 2, 2))
+    latent = torch.randn(1, 2, height, width)
+    with torch.no_grad():
+        tiled = Tiled(synthesis, tile, 4, 4)(latent)
+        assert torch.allclose(tiled, synthesis(latent), rtol=0, atol=1e-5)
+        tiled = Tiled(analysis, 4 * tile, 16, 1 / 4)(latent)
+        assert torch.allclose(tiled, analysis(latent), rtol=0, atol=1e-5)
+
+
+def test_a_codec_codes_in_tiles(make_codec: Any, make_image: Any) -> None:
+    codec, image = make_codec(), make_image(300, 410)
+    whole = codec.compress(image)
+    expected = codec.decompress(whole, 300, 410)
+    codec.tile_px = 128
+    assert torch.allclose(codec.decompress(whole, 300, 410), expected, rtol=0, atol=1e-4)
+    in_tiles = codec.compress(image)
+    assert abs(len(in_tiles.string) - len(whole.string)) < 0.001 * len(whole.string)
+    assert codec.decompress(in_tiles, 300, 410).shape == image.shape
+    codec.tile_px = None
+    assert torch.allclose(codec.decompress(in_tiles, 300, 410), expected, rtol=0, atol=0.05)

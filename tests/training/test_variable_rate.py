@@ -1,0 +1,107 @@
+"""Variable-rate codecs: two stages, the whole grid in each step of the second, any lmbda in between."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lic.codecs import build_codec, load_codec
+from lic.config import CodecName, TrainConfig, TrainerConfig
+from lic.distortions import MSE_SCALE, build_distortion
+from lic.training.module import CodecTraining
+
+ROOT = Path(__file__).parents[2]
+GRID = [0.002, 0.01, 0.05]
+CODECS: tuple[CodecName, ...] = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
+
+
+def module(codec: CodecName, step: int, **changes: Any) -> CodecTraining:
+    """A training of 100 steps that stands at one of them."""
+    torch.manual_seed(0)
+    config = replace(TrainConfig(lmbda=GRID, codec=codec, distortion="mse", num_channels=8, num_latent_channels=12,
+                                 trainer=TrainerConfig(max_steps=100)), **changes)  # fmt: skip
+    training = CodecTraining(build_codec(codec, 8, 12, GRID), build_distortion("mse", config.mlclipsim), config)
+    training.codec.centre_quantiles()
+    training.codec.train()
+
+    class At(CodecTraining):
+        global_step = step
+
+    training.__class__ = At
+    return training
+
+
+@pytest.mark.parametrize(("step", "is_single"), [(0, True), (39, True), (40, False), (99, False)])
+def test_stages(step: int, is_single: bool) -> None:
+    points = module("mbt2018-mean-vbr", step, single_rate=0.4).operating_points(8)
+    assert points == [None] if is_single else sorted(filter(None, points)) == GRID
+    assert len(module("mbt2018-mean-vbr", 99).operating_points(2)) == 2  # a batch smaller than the grid
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_rate_weighs_alike(codec: CodecName) -> None:
+    training = module(codec, 99)
+    image = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    loss = training.rate_distortion(image)
+    torch.manual_seed(1)
+    parts = []
+    for part, point in zip(image.split(2), training.operating_points(6), strict=True):
+        assert point is not None
+        output = training.codec(part, point)
+        squared = (output.reconstruction - part).square().mean()
+        parts.append(output.bpp.mean() + point * MSE_SCALE * squared)
+    expected = len(parts) / sum(1 / part.item() for part in parts)  # the harmonic mean
+    assert loss.total.item() == pytest.approx(expected, rel=1e-4)
+    loss.total.backward()
+    for name, parameter in training.codec.named_parameters():
+        has_none = name.endswith((".Gain", ".quantiles"))
+        assert has_none or (parameter.grad is not None and parameter.grad.isfinite().all()), name
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_single_rate_stage_minimises_the_largest_lmbda(codec: CodecName) -> None:
+    training = module(codec, 0)
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    loss = training.rate_distortion(image)
+    assert loss.total.item() == pytest.approx((loss.bpp + max(GRID) * MSE_SCALE * loss.mse).item(), rel=1e-5)
+
+
+def test_gain_between_the_grids_points() -> None:
+    codec = build_codec("mbt2018-mean-vbr", 8, 12, GRID)
+    for lmbda in (*GRID, 0.003, 0.0345):
+        assert codec.gain(lmbda).item() == pytest.approx((lmbda / 0.05) ** 0.5, rel=1e-5)
+    for lmbda in (0.0019, 0.051, float("nan"), float("inf"), -1.0):
+        with pytest.raises(ValueError, match=r"is outside of this checkpoint's 0.002 .. 0.05"):
+            codec.gain(lmbda)
+
+
+def test_any_lmbda_decodes_and_rates_rise_with_it() -> None:
+    training = module("mbt2018-mean-vbr", 99)
+    codec, image = training.codec.eval(), torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        codec.network.g_a[-1].weight *= 200
+    sizes = []
+    for lmbda in (0.002, 0.004, 0.01, 0.025, 0.05):
+        coded = codec.compress(image, lmbda)
+        decoded = codec.decompress(coded, 128, 128, lmbda)
+        with torch.no_grad():
+            assert torch.allclose(decoded, codec(image, lmbda).reconstruction.clamp(0, 1), rtol=0, atol=1e-5)
+        sizes.append(len(coded.string))
+    assert sizes == sorted(sizes) and sizes[-1] > 1.2 * sizes[0]
+
+
+def test_two_processes_train_the_grid_in_one_checkpoint(tmp_path: Path) -> None:
+    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--limit", "2", "--output", str(tmp_path),
+                 "--wandb", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
+                 "--trainer.max_steps", "4", "--trainer.accelerator", "cpu", "--trainer.devices", "2",
+                 "--codec", "mbt2018-mean-vbr", "--lmbda", "0.0018", "0.025"]  # fmt: skip
+    subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True, timeout=300, cwd=ROOT)
+    (folder,) = tmp_path.iterdir()
+    header = load_codec(folder / "codec.safetensors").header
+    assert folder.name == "mbt2018-mean-vbr-mse-0.0018-0.025" and header.lmbda == [0.0018, 0.025]
