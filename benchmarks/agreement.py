@@ -1,12 +1,12 @@
 """How often a decoder that computes otherwise than the encoder reads other symbols, and is refused.
 
-python benchmarks/agreement.py                              # the shipped codecs on 1/f noise
+python benchmarks/agreement.py                              # a shipped codec on noise
 python benchmarks/agreement.py --images ~/kodak --checkpoint runs/*/codec.safetensors
 
-Every image is coded once in the mode that `lic` codes in, and decoded in that mode with one thing changed: where "refused"
-is not 0, the mode is what keeps encoder and decoder together. Equal symbols do not make an equal picture: the last
-column is the largest difference of a pixel among the images that decoded. For another machine or another torch, write
-streams on one (`python -m lic encode`) and read them on the other (`python -m lic decode`).
+Every image is coded once in the mode that `lic` codes in, and decoded in that mode with one thing changed: where
+"refused" is not 0, the mode is what keeps encoder and decoder together. Equal symbols do not make an equal picture: the
+last column is the largest difference of a pixel among the images that decoded. For another machine or another torch,
+write streams on one (`python -m lic encode`) and read them on the other (`python -m lic decode`).
 """
 
 import argparse
@@ -75,7 +75,8 @@ def main(argv: list[str]) -> None:
         codec = load_codec(path).codec
         point = max(codec.lmbdas, default=None)
         coded = [codec.compress(image, point) for image in images]
-        reference = [codec.decompress(each, *image.shape[-2:], point) for each, image in zip(coded, images, strict=True)]
+        pairs = zip(coded, images, strict=True)
+        reference = [codec.decompress(each, *image.shape[-2:], point) for each, image in pairs]
         for name in VARIATIONS:
             other = varied(codec, name)
             refused, largest = 0, 0.0

@@ -46,7 +46,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--mlic", type=Path, help="folder MLIC++ of the official repository")
     arguments = parser.parse_args(argv)
     warnings.simplefilter("ignore")
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
           f"compressai {version('compressai')}, medians of {arguments.repeats}\n")
     print("| codec | size | bpp | encode s | theirs | ratio | decode s | theirs | ratio | bytes | theirs |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")

@@ -1,5 +1,9 @@
 """python -m lic COMMAND: what there is besides train.py and eval.py.
 
+encode photo.png -o photo.lic   images, folders or globs to .lic streams
+decode photo.lic -o out.png     and back
+info photo.lic                  what a stream says of itself
+convert CODEC weights.pth.tar out.safetensors      other projects' checkpoints: CompressAI's, official MLIC++
 compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
 curves results/*.json           figure and BD-rate table of results files
 demo-networks [NAME ...]        train the embedded CLIP, classifier, detector and segmenter from nothing
@@ -11,7 +15,7 @@ from difflib import get_close_matches
 
 from lic.cli import fail, reporting_mistakes
 
-COMMANDS = ("compare", "curves", "demo-networks")
+COMMANDS = ("encode", "decode", "info", "convert", "compare", "curves", "demo-networks")
 
 
 def main(argv: list[str]) -> None:
@@ -25,11 +29,21 @@ def main(argv: list[str]) -> None:
         hint = f"; did you mean '{near[0]}'?" if near else "."
         fail("lic", f"command '{name}' is unknown{hint} Choose from: {', '.join(COMMANDS)}")
     with reporting_mistakes(f"lic {name}"):
-        _command(name)(arguments)
+        code = _command(name)(arguments)
+    if code:
+        sys.exit(code)
 
 
-def _command(name: str) -> Callable[[list[str]], object]:
+def _command(name: str) -> Callable[[list[str]], int | None]:
     """Import a command when it is called: torch takes seconds."""
+    if name in ("encode", "decode", "info"):
+        from lic.bitstream import commands
+
+        return commands.COMMANDS[name]
+    if name == "convert":
+        from lic.codecs import convert
+
+        return convert.main
     if name == "compare":
         from lic.evaluation import compare
 
@@ -44,4 +58,8 @@ def _command(name: str) -> Callable[[list[str]], object]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("lic: interrupted", file=sys.stderr)
+        sys.exit(130)

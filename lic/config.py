@@ -163,6 +163,8 @@ class EvalConfig:
     """tasks; default all on the demo scenes, none on a folder of photographs"""
     checkpoint: list[str] | None = None
     """files, globs or run folders; default those in checkpoints/demo/"""
+    lmbda: list[float] | None = None
+    """operating points of variable-rate codecs, anywhere in their range; default their grid"""
     data_root: str | None = None
     """ImageNet, COCO or VOC (as the task asks), or with no task any folder of images; default the demo scenes"""
     baseline: list[BaselineName] = field(default_factory=lambda: ["jpeg", "webp"])
@@ -189,7 +191,7 @@ class EncodeConfig:
     """Code images to .lic streams."""
 
     inputs: list[str] = field(default_factory=list)
-    """images, folders of them, or globs (the name may be left out: `encode photo.png`)"""
+    """images, folders of them, or globs (the flag may be left out: `encode photo.png`)"""
     output: str | None = None
     """-o: a .lic file for one image, else a folder; default beside the image"""
     checkpoint: list[str] | None = None
@@ -213,7 +215,7 @@ class DecodeConfig:
     """Decode .lic streams to PNG images."""
 
     inputs: list[str] = field(default_factory=list)
-    """.lic files, folders of them, or globs (the name may be left out: `decode photo.lic`)"""
+    """.lic files, folders of them, or globs (the flag may be left out: `decode photo.lic`)"""
     output: str | None = None
     """-o: a .png file for one stream, else a folder; default beside the stream"""
     checkpoint: list[str] | None = None
@@ -237,7 +239,7 @@ class InfoConfig:
     """Show what .lic streams say of themselves."""
 
     inputs: list[str] = field(default_factory=list)
-    """.lic files, folders of them, or globs (the name may be left out: `info photo.lic`)"""
+    """.lic files, folders of them, or globs (the flag may be left out: `info photo.lic`)"""
     checkpoint: list[str] | None = None
     """files to look for the streams' codecs in, before those shipped"""
 

@@ -4,6 +4,7 @@ Everywhere in `lic` an image is a float tensor (N, 3, H, W), RGB in [0, 1]. File
 precision that codecs code and that tasks see.
 """
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 # Only these: Pillow would also hand PostScript to an external interpreter.
@@ -23,15 +24,16 @@ class UnreadableImage(ValueError):
     """An image file that cannot be decoded; the message is one line with path and cause."""
 
 
-def read_image(path: Path | str) -> Tensor:
+def read_image(path: Path | str, to_srgb: bool = False) -> Tensor:
     """Return the image in a file, upright, as 8-bit RGB.
 
-    The EXIF orientation is applied. Colour profiles are not. Of an animation the first frame is taken. Transparent
-    pixels are laid over white, the page that most pictures with transparency are drawn for; their stored colour is
-    arbitrary, so merely dropping alpha would invent detail.
+    The EXIF orientation is applied. Of an animation the first frame is taken. Transparent pixels are laid over white,
+    the page that most pictures with transparency are drawn for; their stored colour is arbitrary, so merely dropping
+    alpha would invent detail.
 
     Args:
         path: a file in one of `FORMATS`.
+        to_srgb: apply an embedded colour profile, as viewers do; datasets are read without, as networks learned them.
 
     Returns:
         (1, 3, H, W), RGB in [0, 1], multiples of 1/255.
@@ -44,7 +46,8 @@ def read_image(path: Path | str) -> Tensor:
             warnings.simplefilter("ignore")  # a damaged EXIF block does not matter; too many pixels do
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                pixels = np.array(_to_rgb(ImageOps.exif_transpose(image)))
+                upright = ImageOps.exif_transpose(image)
+                pixels = np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
     except Exception as error:  # Pillow's readers raise whatever a format's parser trips over
         raise UnreadableImage(f"cannot read the image '{path}': {_cause(error)}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
@@ -68,6 +71,36 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _shown_in_srgb(image: Image.Image) -> Image.Image:
+    """Return an image with its colour profile applied; as it is if it has none, sRGB's, or one that does not fit."""
+    if not image.info.get("icc_profile"):
+        return image
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        if ImageCms.getProfileDescription(profile).startswith("sRGB"):
+            return image
+        shown = _to_profile_mode(image)
+        alpha = shown.getchannel("A") if shown.mode.endswith("A") else None
+        colours = shown.convert(shown.mode.removesuffix("A")) if alpha else shown
+        result = ImageCms.profileToProfile(colours, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):  # what viewers pass over, too
+        return image
+    assert result is not None, "only a conversion in place returns nothing"
+    if alpha:
+        result.putalpha(alpha)
+    return result
+
+
+def _to_profile_mode(image: Image.Image) -> Image.Image:
+    """Return an image in a mode that profiles are made for: L, RGB, CMYK, LAB, or one of them with alpha."""
+    if image.mode.startswith("I"):
+        return _from_16_bit(image)
+    if image.mode in ("1", "P", "PA", "YCbCr", "LA") or image.has_transparency_data:
+        colours = "L" if image.mode in ("1", "L", "LA") else "RGB"
+        return image.convert(f"{colours}A" if image.has_transparency_data else colours)
+    return image
+
+
 def _from_16_bit(image: Image.Image) -> Image.Image:
     """Return a 16-bit grey image at 8 bits, rounded (Pillow's own conversion clips at 255)."""
     values = np.asarray(image)
@@ -77,7 +110,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 
 def write_image(image: Tensor, path: Path | str) -> None:
-    """Write an image as 8-bit PNG; an interrupted write leaves no half file behind.
+    """Write an image as 8-bit PNG, atomically.
 
     Args:
         image: (1, 3, H, W), RGB; values outside [0, 1] are clamped.
@@ -90,12 +123,23 @@ def write_image(image: Tensor, path: Path | str) -> None:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"expected an output path ending in .png, came '{path}'; images are written as PNG")
+    write_file(to_png(image), path)
+
+
+def to_png(image: Tensor) -> bytes:
+    """Return the 8-bit PNG file of an image, (1, 3, H, W), RGB; values outside [0, 1] are clamped."""
     assert image.ndim == 4 and image.shape[:2] == (1, 3), f"expected (1, 3, H, W), came {tuple(image.shape)}"
-    pixels = to_uint8(image[0]).permute(1, 2, 0).cpu().numpy()
+    file = io.BytesIO()
+    Image.fromarray(to_uint8(image[0]).permute(1, 2, 0).cpu().numpy()).save(file, format="PNG")
+    return file.getvalue()
+
+
+def write_file(content: bytes, path: Path) -> None:
+    """Write a file atomically: an interrupted write leaves what was there before, and no half file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        Image.fromarray(pixels).save(temporary, format="PNG")
-        os.replace(temporary, path)
+        temporary.write_bytes(content)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

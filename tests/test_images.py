@@ -1,12 +1,13 @@
 """Images, against Pillow by hand."""
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from lic.images import (
     UnreadableImage,
@@ -19,12 +20,13 @@ from lic.images import (
     to_uint8,
     write_image,
 )
+from tests.profiles import GAMMA, WIDE, grey_profile, ink_profile, wide_gamut_profile
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
-def _pixels(path: Path) -> np.ndarray:
-    image = read_image(path)
+def _pixels(path: Path, to_srgb: bool = False) -> np.ndarray:
+    image = read_image(path, to_srgb)
     assert image.dtype == torch.float32 and image.shape[:2] == (1, 3) and image.min() >= 0 and image.max() <= 1
     return (image[0] * 255).round().byte().permute(1, 2, 0).numpy()
 
@@ -78,6 +80,87 @@ def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
         8: np.rot90(RGB),
     }
     np.testing.assert_array_equal(_pixels(tmp_path / "image.png"), turned[orientation])
+
+
+def _shown(image: Image.Image, profile: bytes) -> np.ndarray:
+    """Return what a viewer that uses LittleCMS shows."""
+    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    return np.asarray(ImageCms.profileToProfile(image, source, target, outputMode="RGB"))
+
+
+def _srgb(light: np.ndarray) -> np.ndarray:
+    """Return 8-bit sRGB of linear RGB in [0, 1] (IEC 61966-2-1)."""
+    light = light.clip(0, 1)
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def test_a_wide_gamut_is_shown_in_srgb(tmp_path: Path) -> None:
+    image, profile = Image.fromarray(RGB), wide_gamut_profile()
+    srgb_to_xyz = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
+    expected = _srgb((RGB / 255) ** GAMMA @ WIDE.T @ np.linalg.inv(srgb_to_xyz).T)
+    for suffix in (".png", ".tif", ".webp"):
+        path = tmp_path / f"wide{suffix}"
+        image.save(path, icc_profile=profile, **({"lossless": True} if suffix == ".webp" else {}))
+        np.testing.assert_array_equal(_pixels(path), RGB, "without being asked, pixels stay")
+        np.testing.assert_array_equal(_pixels(path, to_srgb=True), _shown(image, profile))
+        assert np.abs(_pixels(path, to_srgb=True) - expected).max() < 2
+    assert np.abs(expected - RGB).max() > 30
+
+
+def test_grey_inks_and_lab_are_shown_in_srgb(tmp_path: Path) -> None:
+    grey = Image.fromarray(RGB[..., 0])
+    ramp = np.linspace(0, 255, 30, dtype=np.uint8)
+    inks = Image.merge("CMYK", [Image.new("L", (30, 20))] * 3 + [Image.fromarray(np.tile(ramp, (20, 1)))])
+    lab = Image.merge("LAB", [Image.fromarray(np.tile(ramp, (20, 1)))] + [Image.new("L", (30, 20), 0)] * 2)
+    lab_profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    for image, profile in ((grey, grey_profile()), (inks, ink_profile()), (lab, lab_profile)):
+        path = tmp_path / f"{image.mode}.tif"
+        image.save(path, icc_profile=profile)
+        np.testing.assert_array_equal(_pixels(path, to_srgb=True), _shown(image, profile))
+    shown = _pixels(tmp_path / "L.tif", to_srgb=True)
+    assert np.abs(shown - _srgb((RGB[..., :1] / 255) ** GAMMA)).max() < 1.5
+    lightness = (100 * (1 - ramp / 255) + 16) / 116
+    light = np.where(lightness > 6 / 29, lightness**3, 3 * (6 / 29) ** 2 * (lightness - 4 / 29))
+    assert np.abs(_pixels(tmp_path / "CMYK.tif", to_srgb=True)[0, :, 1] - _srgb(light)).max() < 3
+
+
+def test_profiles_with_transparency_palettes_and_orientation(tmp_path: Path) -> None:
+    profile = wide_gamut_profile()
+    shown = _shown(Image.fromarray(RGB), profile)
+    alpha = (np.arange(600).reshape(20, 30, 1) % 256).astype(np.uint8)
+    Image.fromarray(np.concatenate([RGB, alpha], 2)).save(tmp_path / "alpha.png", icc_profile=profile)
+    over_white = (shown.astype(float) * alpha + 255.0 * (255 - alpha)) / 255
+    assert np.abs(_pixels(tmp_path / "alpha.png", to_srgb=True) - over_white).max() <= 0.51
+    palette = Image.fromarray(RGB).quantize(16)
+    palette.save(tmp_path / "palette.png", icc_profile=profile)
+    expected = _shown(palette.convert("RGB"), profile)
+    np.testing.assert_array_equal(_pixels(tmp_path / "palette.png", to_srgb=True), expected)
+    grey_alpha = Image.merge("LA", [Image.fromarray(RGB[..., 0]), Image.fromarray(alpha[..., 0])])
+    grey_alpha.save(tmp_path / "grey.png", icc_profile=grey_profile())
+    grey = _shown(Image.fromarray(RGB[..., 0]), grey_profile())
+    over_white = (grey.astype(float) * alpha + 255.0 * (255 - alpha)) / 255
+    assert np.abs(_pixels(tmp_path / "grey.png", to_srgb=True) - over_white).max() <= 0.51
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / "turned.png", icc_profile=profile, exif=exif)
+    np.testing.assert_array_equal(_pixels(tmp_path / "turned.png", to_srgb=True), np.rot90(shown, -1))
+
+
+def test_profiles_that_change_nothing(tmp_path: Path) -> None:
+    """sRGB's own, damaged ones, and those of other colours than the image's are passed over, as by viewers."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    wide = wide_gamut_profile()
+    zeros = wide[:132] + bytes(len(wide) - 132)
+    for profile in (srgb, wide[:200], b"no profile", zeros, ink_profile(), grey_profile()):
+        Image.fromarray(RGB).save(tmp_path / "image.png", icc_profile=profile)
+        np.testing.assert_array_equal(_pixels(tmp_path / "image.png", to_srgb=True), RGB)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(wide)
+        for at in rng.integers(len(wide), size=8):
+            damaged[at] = rng.integers(256)
+        Image.fromarray(RGB).save(tmp_path / "image.png", icc_profile=bytes(damaged))
+        assert _pixels(tmp_path / "image.png", to_srgb=True).shape == RGB.shape
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".avif", ".jp2", ".ppm"])

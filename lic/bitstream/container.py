@@ -41,8 +41,8 @@ from lic.codecs.codec import MAX_THREADS
 MAGIC, VERSION, SRGB = b"LIC", 2, 0
 MAX_PIXELS = 2**26
 MAX_WHOLE_PIXELS, TILE_PX = 2**23, 2048
-FIXED_BYTES = 28
-"""What a stream costs beyond its symbols: 24 bytes of container, and about 4 of the range coder's final state."""
+FIXED_BYTES = 30
+"""What a stream costs beyond its symbols: 24 bytes of container, and about 6 at the range coder's end."""
 _HEADER = struct.Struct("<3sBBB4seHH4s")
 _CHECK_AT = 16
 _CHECKSUM_BYTES = 4
@@ -90,7 +90,8 @@ def encode(image: Tensor, codec: LoadedCodec, lmbda: float | None = None) -> byt
         coded = codec.codec.compress(image.to(codec.codec.device), point if codec.codec.lmbdas else None)
     header = _HEADER.pack(MAGIC, VERSION, SRGB, coded.num_threads, codec.fingerprint, point, height, width, bytes(4))
     fields = header[:_CHECK_AT]
-    return _with_checksum(fields + _bind(coded.check, fields) + coded.string)
+    content = fields + _bind(coded.check, fields) + coded.string
+    return content + _checksum(content)
 
 
 def operating_point(codec: LoadedCodec, lmbda: float | None) -> float:
@@ -120,7 +121,7 @@ def read_stream_header(stream: bytes, max_pixels: int = MAX_PIXELS) -> StreamHea
     _, version, colour, num_threads, fingerprint, lmbda, height, width, check = _HEADER.unpack_from(stream)
     if version != VERSION:
         raise BitstreamError(f"stream of version {version}; this program reads version {VERSION}")
-    if _with_checksum(stream[:-_CHECKSUM_BYTES]) != stream:
+    if _checksum(memoryview(stream)[:-_CHECKSUM_BYTES]) != stream[-_CHECKSUM_BYTES:]:
         raise BitstreamError("damaged stream: its checksum does not match")
     is_sensible = 1 <= num_threads <= MAX_THREADS and 0 < lmbda < math.inf and min(height, width) > 0
     if colour != SRGB or not is_sensible:
@@ -217,5 +218,5 @@ def _bind(check: bytes, fields: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(check, xxhash.xxh32_digest(fields), strict=True))
 
 
-def _with_checksum(content: bytes) -> bytes:
-    return content + xxhash.xxh32_intdigest(content).to_bytes(_CHECKSUM_BYTES, "little")
+def _checksum(content: bytes | memoryview) -> bytes:
+    return xxhash.xxh32_intdigest(content).to_bytes(_CHECKSUM_BYTES, "little")

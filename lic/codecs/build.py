@@ -18,6 +18,7 @@ from torch import nn
 
 from lic.codecs.autoregressive import ChengAnchor, ChengAttention, Mbt2018, Mbt2018Vbr
 from lic.codecs.codec import Codec
+from lic.codecs.mlicpp import MLICPlusPlus
 from lic.config import CodecName, require
 
 
@@ -69,6 +70,8 @@ def build_codec(name: CodecName, num_channels: int, num_latent_channels: int, lm
     gains = (torch.tensor(lmbda) / max(lmbda)).sqrt()  # the mse-optimal step's law, and CompressAI's eight values
     network.Gain = nn.Parameter(gains, requires_grad=False)  # CompressAI never trains them
     network.lmbda, network.levels = list(lmbda), len(lmbda)
+    for parameter in network.QuantABCD[-1].parameters():
+        nn.init.zeros_(parameter)  # no offset of the quantiser until one is learnt
     return Codec(network, lmbda)
 
 
@@ -98,8 +101,8 @@ def _network(name: CodecName, n: int, m: int) -> CompressionModel:
             return MeanScaleHyperpriorVbr(n, m)
         case "mbt2018-vbr":
             return Mbt2018Vbr(n, m)
-        case "mlicpp":
-            raise ValueError("to be wired")
+        case "mlicpp":  # Jiang et al. 2023, arXiv 2307.15421
+            return MLICPlusPlus(n, m)
         case _:
             assert_never(name)
 

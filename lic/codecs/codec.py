@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lic.codecs.entropy_models import coding, share_string
 from lic.codecs.inference import quicken, tiling
 from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder
+from lic.config import require
 from lic.images import crop_to, pad_to_multiple
 
 STRIDE = 64  # of the hyper latent, in pixels: what every model here divides an image by
@@ -74,6 +75,7 @@ class Codec(nn.Module):
         self.tile_px: int | None = None
         """transform images in tiles of this side, a multiple of 64; None: whole"""
         self._version_of_tables: tuple[int, int] | None = None
+        self._smallest_layout: tuple[int, Any] | None = None
         self.register_load_state_dict_pre_hook(_fit_tables)  # type: ignore[no-untyped-call]  # torch's stubs
         self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]  # the same
         self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]  # the same
@@ -132,10 +134,17 @@ class Codec(nn.Module):
         """
         decoder = SymbolDecoder(coded.string)
         strings, shape = self._layout(math.ceil(height / STRIDE), math.ceil(width / STRIDE))
-        with self._fixed_mode(coded.num_threads), coding(self.network, decoder):
-            decoded = self.network.decompress(strings, shape, **self._coding_point(lmbda))["x_hat"]
-        if decoder.digest != coded.check:
-            raise ValueError("its symbols are not those that were coded: damage, or a machine that rounds otherwise")
+
+        def check(*_: Any) -> None:
+            require(decoder.digest == coded.check,
+                    "its symbols are not those that were coded: it is damaged, or this machine rounds otherwise")
+
+        hook = self.network.g_s.register_forward_pre_hook(check)  # before anything costly, or that could be shown
+        try:
+            with self._fixed_mode(coded.num_threads), coding(self.network, decoder):
+                decoded = self.network.decompress(strings, shape, **self._coding_point(lmbda))["x_hat"]
+        finally:
+            hook.remove()
         return crop_to(decoded, height, width).clamp(0, 1)
 
     def _coding_point(self, lmbda: float | None) -> dict[str, Any]:
@@ -163,10 +172,13 @@ class Codec(nn.Module):
         Args:
             rows, columns: of 64 x 64 pixels. The network says what they are for one of these.
         """
-        with coding(self.network, SymbolEncoder()):
-            blank = torch.zeros(1, 3, STRIDE, STRIDE, device=self.device)
-            coded = self.network.compress(blank, **self._coding_point(max(self.lmbdas, default=None)))
-        return [[None] for _ in coded["strings"]], _scale_shape(coded["shape"], rows, columns)
+        if self._smallest_layout is None:
+            with coding(self.network, SymbolEncoder()):
+                blank = torch.zeros(1, 3, STRIDE, STRIDE, device=self.device)
+                coded = self.network.compress(blank, **self._coding_point(max(self.lmbdas, default=None)))
+            self._smallest_layout = len(coded["strings"]), coded["shape"]
+        num_strings, shape = self._smallest_layout
+        return [[None]] * num_strings, _scale_shape(shape, rows, columns)
 
     @property
     def device(self) -> torch.device:

@@ -47,6 +47,8 @@ class LearnedCoder:
 
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device) -> None:
         self._loaded, self._lmbda = loaded, lmbda
+        if loaded.codec.lmbdas:
+            loaded.codec.gain(lmbda)  # refuses what is out of range before anything is coded
         loaded.codec.to(device).eval()
         self.codec: str = loaded.header.codec
         self.distortion: str | None = loaded.header.distortion

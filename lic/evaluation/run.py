@@ -25,7 +25,7 @@ ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 def evaluate_all(config: EvalConfig, console: Console) -> None:
     """Run an evaluation and print, write and log what comes of it."""
     device = pick_device(config.device)
-    coders = learned_coders(config.checkpoint, device) + baseline_grid(config.baseline)
+    coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_grid(config.baseline)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     rate_tasks = _rate_tasks(config, device, console)
@@ -54,19 +54,22 @@ def pick_device(name: str) -> torch.device:
         raise ValueError(f"device '{name}' is not to be had on this machine: {str(error).splitlines()[0]}") from error
 
 
-def learned_coders(patterns: Sequence[str] | None, device: torch.device) -> list[Coder]:
+def learned_coders(
+    patterns: Sequence[str] | None, device: torch.device, lmbda: Sequence[float] | None = None
+) -> list[Coder]:
     """Return the operating points of checkpoints, by codec and lmbda.
 
     Args:
         patterns: files, globs, run folders (their codec.safetensors) or folders of .safetensors; None: those shipped.
         device: where the codecs run.
+        lmbda: operating points of variable-rate codecs; None: their grids.
 
     Raises:
-        ValueError: a pattern that finds nothing, or a file that is no codec's.
+        ValueError: a pattern that finds nothing, a file that is no codec's, or an lmbda out of a codec's range.
     """
     paths = [path for pattern in patterns or [str(SHIPPED)] for path in _matching(pattern)]
     loaded = [load_codec(path) for path in dict.fromkeys(paths)]
-    pairs = [(each, lmbda) for each in loaded for lmbda in each.header.lmbda]
+    pairs = [(each, point) for each in loaded for point in (each.codec.lmbdas and lmbda) or each.header.lmbda]
     pairs.sort(key=lambda pair: (pair[0].header.codec, pair[0].header.distortion, pair[1]))
     return [LearnedCoder(each, lmbda, device) for each, lmbda in pairs]
 

@@ -51,7 +51,7 @@ def rounded(codec: Codec) -> Codec:
     return codec
 
 
-@pytest.mark.parametrize("name", [name for name in get_args(CodecName) if name != "mlicpp"])
+@pytest.mark.parametrize("name", get_args(CodecName))
 @pytest.mark.parametrize("has_tables", [False, True])
 def test_round_trip(name: CodecName, has_tables: bool, make_codec: Any, make_image: Any, tmp_path: Path) -> None:
     codec, image, path = rounded(make_codec(name)).train(), make_image(70, 64), tmp_path / "a.b.safetensors"

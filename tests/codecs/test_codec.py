@@ -13,7 +13,7 @@ from lic.codecs import Codec, build_codec
 from lic.config import CodecName
 from tests.codecs.conftest import a_point, small_codec
 
-CODECS: tuple[CodecName, ...] = tuple(name for name in get_args(CodecName) if name != "mlicpp")
+CODECS: tuple[CodecName, ...] = get_args(CodecName)
 TWO: tuple[CodecName, ...] = ("bmshj2018-hyperprior", "mbt2018-mean")
 ROUNDS_OTHERWISE = ("mbt2018", "cheng2020-anchor", "cheng2020-attn")
 """Their forward pass rounds the latent, their coding its distance from the predicted mean (CompressAI #236)."""
@@ -77,10 +77,11 @@ def test_decoder_has_the_encoders_latent(name: CodecName, make_codec: Any, make_
         y = codec.network.g_a(image)
     gain = 1 if point is None else codec.gain(point)
     assert (latent != 0).sum() > 500, "the test's latents are trivial"
-    assert (latent - y).abs().max() * gain < 0.51 + 0.5 * (point is not None)  # half a step, and a VBR codec's offset
+    moves_after_rounding = point is not None or name == "mlicpp"  # a quantiser's offset, a predicted residual
+    assert (latent - y).abs().max() * gain < 0.51 + 0.5 * moves_after_rounding
 
 
-HYPER = ("bmshj2018-hyperprior", "mbt2018-mean", "mbt2018-mean-vbr", "elic2022-official", "cheng2020-anchor-checkerboard")
+HYPER = ("bmshj2018-hyperprior", "mbt2018-mean", "mbt2018-mean-vbr", "cheng2020-anchor-checkerboard", "mbt2018")
 
 
 @pytest.mark.parametrize("name", HYPER)
@@ -95,15 +96,16 @@ def test_another_machines_rounding_decodes_alike(name: CodecName, make_codec: An
                 last.bias[: len(last.bias) // (1 if name == "bmshj2018-hyperprior" else 2)] = edge
     coded = codec.compress(image, point)
     expected = codec.decompress(coded, 512, 512, point)
-    sign = -1.0
+    factor = torch.ones(())
 
     def round_otherwise(_: Any, __: Any, output: Tensor) -> Tensor:
-        return output * (1 + sign * 1e-6)
+        return output * factor
 
     for path, module in codec.network.named_modules():
         if path.endswith(("h_s", "entropy_parameters")):
             module.register_forward_hook(round_otherwise)
-    for sign in (-1.0, 1.0):
+    for other in (1 - 1e-6, 1 + 1e-6):
+        factor.fill_(other)
         assert torch.allclose(codec.decompress(coded, 512, 512, point), expected, rtol=0, atol=1e-3)
 
 

@@ -44,7 +44,7 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
         name: str, lmbda: list[float], distortion: str = "mse", codec: CodecName = "mbt2018-mean", seed: int = 0
     ) -> Path:
         torch.manual_seed(seed)
-        network = build_codec(codec, 8, 12)
+        network = build_codec(codec, 8, 12, lmbda)
         with torch.no_grad():
             network.network.g_a[-1].weight *= 40
         path = tmp_path / name

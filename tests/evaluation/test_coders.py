@@ -129,6 +129,21 @@ def test_points_of_one_checkpoint_share_it(world: Path) -> None:
     assert first.checkpoint == second.checkpoint == load_codec(world / "shelf/z.safetensors").sha256
 
 
+def test_variable_rate_checkpoint_at_any_lmbda(images: list[Path], make_checkpoint: Callable[..., Path]) -> None:
+    path = str(make_checkpoint("grid.safetensors", [0.002, 0.02, 0.08], codec="mbt2018-mean-vbr"))
+    assert [coder.lmbda for coder in learned_coders([path], CPU)] == [0.002, 0.02, 0.08]
+    coders = learned_coders([path], CPU, [0.004, 0.04])
+    image = read_image(images[0])
+    streams = [coder.encode(image) for coder in coders]
+    assert len(streams[0]) < len(streams[1])
+    for coder, stream in zip(coders, streams, strict=True):
+        with torch.no_grad():
+            expected = load_codec(Path(path)).codec(image, coder.lmbda).reconstruction.clamp(0, 1)
+        assert torch.allclose(coder.decode(stream), expected, rtol=0, atol=1e-3)  # lmbda is a float16 in the stream
+    with pytest.raises(ValueError, match=r"lmbda 0.1 is outside of this checkpoint's 0.002 .. 0.08"):
+        learned_coders([path], CPU, [0.1])
+
+
 def test_no_checkpoint(world: Path) -> None:
     (world / "empty").mkdir()
     for pattern in ("none.safetensors", "runs/c", "runs/*.ckpt", "empty"):

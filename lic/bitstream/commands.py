@@ -1,0 +1,186 @@
+"""Images to `.lic` streams and back.
+
+    python -m lic encode photo.png                               # photo.lic, with the shipped codec for machines
+    python -m lic encode photos/ -o streams --lmbda 0.03 --jobs 4
+    python -m lic decode photo.lic -o out.png
+    python -m lic info photo.lic
+
+Colour profiles and EXIF orientation are applied before coding: decoded pixels are what a viewer shows of the input.
+A mistake is one line and exit code 2; files that fail are named, the others go on, and the exit code is 1.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from lic.bitstream.container import (
+    VERSION,
+    BitstreamError,
+    decode,
+    encode,
+    find_checkpoint,
+    find_codec,
+    load_cached,
+    read_stream_header,
+)  # fmt: skip
+from lic.bitstream.files import find_files, list_streams, plan, read_stream
+from lic.bitstream.jobs import Coded, run
+from lic.cli import parse_config
+from lic.codecs import SHIPPED, LoadedCodec
+from lic.config import DecodeConfig, EncodeConfig, InfoConfig
+from lic.images import SUFFIXES, list_images, read_image, to_png
+
+DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-mlclipsim-0.01.safetensors"
+
+
+def encode_command(argv: Sequence[str]) -> int:
+    """Code images; return the exit code."""
+    config = parse_config(EncodeConfig, argv, "lic encode", "Code images to .lic streams.")
+    _check_device(config.device)
+    checkpoint = choose_checkpoint(_checkpoints(config.checkpoint), config.lmbda)
+    works = plan(find_files(config.inputs, list_images, SUFFIXES), config.output, ".lic")
+    return run("lic encode", Encoding(checkpoint, config.lmbda, config.tile, config.device), works, config.jobs)
+
+
+def decode_command(argv: Sequence[str]) -> int:
+    """Decode streams; return the exit code."""
+    config = parse_config(DecodeConfig, argv, "lic decode", "Decode .lic streams to PNG images.")
+    _check_device(config.device)
+    checkpoints = _checkpoints(config.checkpoint)
+    works = plan(find_files(config.inputs, list_streams, [".lic"]), config.output, ".png")
+    return run("lic decode", Decoding(checkpoints, config.max_pixels, config.tile, config.device), works, config.jobs)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The task of coding an image; see `EncodeConfig`."""
+
+    checkpoint: Path
+    lmbda: float | None
+    tile: int | None
+    device: str
+
+    def __call__(self, path: Path) -> Coded:
+        """Return the stream of an image file."""
+        codec = _ready(load_cached(self.checkpoint), self.tile, self.device)
+        start = perf_counter()
+        image = read_image(path, to_srgb=True)
+        stream = encode(image, codec, self.lmbda)
+        return Coded(stream, len(stream), image[0, 0].numel(), perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """The task of decoding a stream; see `DecodeConfig`."""
+
+    checkpoints: tuple[Path, ...]
+    max_pixels: int
+    tile: int | None
+    device: str
+
+    def __call__(self, path: Path) -> Coded:
+        """Return the PNG file of a stream's image."""
+        stream = read_stream(path)
+        header = read_stream_header(stream, self.max_pixels)
+        codec = _ready(find_codec(header.fingerprint, self.checkpoints), self.tile, self.device)
+        start = perf_counter()
+        file = to_png(decode(stream, codec, self.max_pixels))
+        return Coded(file, len(stream), header.height * header.width, perf_counter() - start)
+
+
+def _ready(codec: LoadedCodec, tile: int | None, device: str) -> LoadedCodec:
+    codec.codec.to(device).tile_px = tile
+    return codec
+
+
+def choose_checkpoint(checkpoints: Sequence[Path], lmbda: float | None) -> Path:
+    """Return the checkpoint that codes at an lmbda, of given ones or of those shipped for machines.
+
+    Raises:
+        ValueError: none does; or several are given and no lmbda.
+    """
+    if lmbda is None:
+        if len(checkpoints) > 1:
+            raise ValueError(f"--checkpoint names {len(checkpoints)} files; choose among them with --lmbda")
+        return checkpoints[0] if checkpoints else DEFAULT_CHECKPOINT
+    codecs = {path: load_cached(path) for path in checkpoints or sorted(SHIPPED.glob("*.safetensors"))}
+    if not checkpoints:
+        codecs = {path: codec for path, codec in codecs.items() if codec.header.distortion == "mlclipsim"}
+    for path, codec in codecs.items():
+        if _offers(codec, lmbda):
+            return path
+    listed = "; ".join(dict.fromkeys(_offer(codec) for codec in codecs.values())) or "nothing"
+    raise ValueError(f"no checkpoint at hand codes at lmbda {lmbda:g}; on offer: {listed}")
+
+
+def _offers(codec: LoadedCodec, lmbda: float) -> bool:
+    own = codec.header.lmbda
+    return min(own) <= lmbda <= max(own) if codec.codec.lmbdas else lmbda in own
+
+
+def _offer(codec: LoadedCodec) -> str:
+    own = codec.header.lmbda
+    return f"{codec.header.codec} {min(own):g}" + (f" .. {max(own):g}" if codec.codec.lmbdas else "")
+
+
+def _checkpoints(patterns: Sequence[str] | None) -> tuple[Path, ...]:
+    """Return the files of `--checkpoint`: files, globs, or folders of .safetensors files.
+
+    Raises:
+        ValueError: a pattern finds nothing.
+    """
+    suffixes = (".safetensors", ".ckpt")
+    found = tuple(find_files(patterns or [], lambda folder: sorted(folder.glob("*.safetensors")), suffixes))
+    for path in found:
+        if not path.is_file():
+            raise ValueError(f"checkpoint {path} does not exist")
+    return found
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device '{name}' is not to be had on this machine: {str(error).splitlines()[0]}") from error
+
+
+def info_command(argv: Sequence[str]) -> int:
+    """Print what streams say of themselves; return the exit code."""
+    config = parse_config(InfoConfig, argv, "lic info", "Show what .lic streams say of themselves.")
+    checkpoints, code = _checkpoints(config.checkpoint), 0
+    for path in find_files(config.inputs, list_streams, [".lic"]):
+        try:
+            print(describe(path, checkpoints))
+        except (BitstreamError, OSError) as error:
+            print(f"lic info: {path}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def describe(path: Path, checkpoints: Sequence[Path] = ()) -> str:
+    """Return what a stream says of itself, a line for each thing; nothing is decoded.
+
+    Raises:
+        BitstreamError: not a whole `.lic` stream of this version.
+        OSError: the file cannot be read.
+    """
+    stream = read_stream(path)
+    header = read_stream_header(stream, max_pixels=sys.maxsize)
+    checkpoint = find_checkpoint(header.fingerprint, checkpoints)
+    name = f"{load_cached(checkpoint).header.codec}, {checkpoint}" if checkpoint else "its checkpoint is not at hand"
+    bpp = 8 * len(stream) / (header.height * header.width)
+    return (
+        f"{path}\n"
+        f"  version  {VERSION}\n"
+        f"  codec    {header.fingerprint.hex()} ({name})\n"
+        f"  lmbda    {header.lmbda:.3g}\n"
+        f"  size     {header.width} x {header.height} px\n"
+        f"  bytes    {len(stream)}, {bpp:.3f} bpp"
+    )
+
+
+COMMANDS = {"encode": encode_command, "decode": decode_command, "info": info_command}

@@ -1,0 +1,123 @@
+"""`python -m lic convert mlicpp official.pth.tar out.safetensors`: checkpoints of other implementations -> ours."""
+
+import argparse
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import compressai
+import torch
+from torch import Tensor
+
+from lic.codecs.checkpoint import Header, save_codec
+from lic.codecs.codec import Codec
+from lic.codecs.mlicpp import MLICPlusPlus
+
+# github.com/JiangWeibeta/MLIC (Apache-2.0), commit 4aa9d2a: its names -> ours, applied in turn.
+_RENAMED = (
+    (r"^module\.", ""),
+    (r"^g_a\.analysis_transform\.", "g_a."),
+    (r"^g_s\.synthesis_transform\.", "g_s."),
+    (r"^h_a\.reduction\.", "h_a."),
+    (r"^h_s\.increase\.", "h_s."),
+    (r"^entropy_bottleneck\._matrix(\d)$", r"entropy_bottleneck.matrices.\1"),  # CompressAI before 1.2.5
+    (r"^entropy_bottleneck\._bias(\d)$", r"entropy_bottleneck.biases.\1"),
+    (r"^entropy_bottleneck\._factor(\d)$", r"entropy_bottleneck.factors.\1"),
+    (r"^((?:local|channel|global_\w+)_context|entropy_parameters_\w+|lrp_\w+)\.(\d+)\.", r"slices.\2.\1."),
+    (r"\.channel_context\.fushion\.", ".channel_context."),
+    (r"\.entropy_parameters_(\w+)\.fusion\.", r".entropy_parameters_\1."),
+    (r"\.lrp_transform\.", "."),
+    (r"\.local_context\.mlp\.fc1\.", ".local_context.mlp.0."),
+    (r"\.local_context\.mlp\.fc2\.", ".local_context.mlp.2."),
+)
+
+# What follows from the weights, or from the sizes: ours builds it itself.
+_DERIVED = re.compile(
+    r"\.(_quantized_cdf|_offset|_cdf_length|scale_table|relative_position_index)$"
+    r"|^gaussian_conditional\.scale_bound$|\.(bound|pedestal|target)$"
+)
+
+
+def convert_mlicpp(source: Path) -> MLICPlusPlus:
+    """Return the MLIC++ of the official implementation's checkpoint, in eval mode, CDF tables not built.
+
+    Args:
+        source: .pth.tar; a state dict, or a dict with one under "state_dict"; of one device or of several.
+
+    Raises:
+        ValueError: in one line: no such file, no such checkpoint, keys too many or too few, tensors of a wrong shape.
+    """
+    state = {_rename(name): tensor for name, tensor in _read(source).items() if not _DERIVED.search(name)}
+    network = _network_for(source, state)
+    expected = dict(network.named_parameters())
+    _refuse(source, "lacks", expected.keys() - state.keys())
+    _refuse(source, "holds unknown", state.keys() - expected.keys())
+    _refuse(source, "holds tensors of a wrong shape:", {k for k, v in state.items() if v.shape != expected[k].shape})
+    with torch.no_grad():
+        for name, parameter in expected.items():
+            parameter.copy_(state[name])
+    network.eval()
+    return network
+
+
+def _network_for(source: Path, state: dict[str, Tensor]) -> MLICPlusPlus:
+    """Return a network as wide as the weights."""
+    try:
+        window = state["slices.0.local_context.fusion.weight"].shape[-1]
+        return MLICPlusPlus(state["g_a.0.conv1.weight"].shape[0], state["g_a.6.weight"].shape[0], window)
+    except KeyError as error:
+        raise ValueError(f"checkpoint {source} is not of MLIC++: it lacks {error}") from error
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"checkpoint {source} is not of MLIC++: {error}") from error
+
+
+def _rename(name: str) -> str:
+    for pattern, replacement in _RENAMED:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _read(source: Path) -> dict[str, Tensor]:
+    if not source.is_file():
+        raise ValueError(f"checkpoint {source} does not exist")
+    try:
+        content: Any = torch.load(source, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:
+        raise ValueError(f"checkpoint {source} is damaged or holds more than weights: {_first_line(error)}") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"checkpoint {source} holds no state dict: expected tensors, or 'state_dict' with tensors")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:160]
+
+
+def _refuse(source: Path, what: str, names: set[str]) -> None:
+    """Raise unless there are no such names."""
+    if names:
+        shown = ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise ValueError(f"checkpoint {source} {what} {shown}")
+
+
+def _header(network: MLICPlusPlus, lmbda: float, source: Path) -> Header:
+    versions = {"torch": torch.__version__, "compressai": compressai.__version__}
+    data = f"unknown to this project: converted from the official MLIC++ checkpoint {source.name}"
+    return Header("mlicpp", network.N, network.M, [lmbda], "mse", data, 0, versions)
+
+
+def main(argv: list[str]) -> None:
+    """Convert a checkpoint of the official MLIC++ to this project's; the weights are rounded to fp16."""
+    parser = argparse.ArgumentParser("python -m lic convert", description=main.__doc__)
+    parser.add_argument("codec", choices=["mlicpp"])
+    parser.add_argument("source", type=Path, help="the official repository's .pth.tar")
+    parser.add_argument("target", type=Path, help="a .safetensors file")
+    parser.add_argument("--lmbda", type=float, required=True, help="what it was trained for, 0.0018 ... 0.0483")
+    settings = parser.parse_args(argv)
+    if settings.target.suffix != ".safetensors":
+        raise ValueError(f"expected a path ending in .safetensors, came '{settings.target}'")
+    network = convert_mlicpp(settings.source)
+    save_codec(Codec(network), _header(network, settings.lmbda, settings.source), settings.target)
+    print(f"{settings.target}: mlicpp, {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters")

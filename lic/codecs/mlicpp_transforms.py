@@ -1,0 +1,88 @@
+"""The transforms of MLIC++: image <-> latent <-> hyper latent (arXiv 2307.15421, section 3; blocks of CompressAI)."""
+
+from compressai.layers import ResidualBlock, ResidualBlockUpsample, ResidualBlockWithStride, conv3x3, subpel_conv3x3
+from torch import Tensor, nn
+
+
+class StridedPointwise(nn.Conv2d):
+    """A strided 1 x 1 convolution as one without stride of every other pixel: the same values.
+
+    With its own stride, torch 2.15 (oneDNN's jit_1x1) writes outside its memory when it computes the weight's gradient
+    on a CPU from fewer than 16 input channels in channels-last order, as an image's three.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, out_channels, H / stride, W / stride)."""
+        down, right = self.stride
+        return nn.functional.conv2d(x[..., ::down, ::right], self.weight, self.bias)
+
+
+def analysis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
+    """Return g_a: an image (B, 3, H, W) -> its latent y (B, M, H / 16, W / 16)."""
+    n = num_channels
+    return _with_gelu(
+        ResidualBlockWithStride(3, n, stride=2),
+        ResidualBlock(n, n),
+        ResidualBlockWithStride(n, n, stride=2),
+        ResidualBlock(n, n),
+        ResidualBlockWithStride(n, n, stride=2),
+        ResidualBlock(n, n),
+        conv3x3(n, num_latent_channels, stride=2),
+    )
+
+
+def synthesis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
+    """Return g_s: a latent (B, M, H / 16, W / 16) -> a reconstruction (B, 3, H, W)."""
+    n, m = num_channels, num_latent_channels
+    return _with_gelu(
+        ResidualBlock(m, m),
+        ResidualBlockUpsample(m, n, 2),
+        ResidualBlock(n, n),
+        ResidualBlockUpsample(n, n, 2),
+        ResidualBlock(n, n),
+        ResidualBlockUpsample(n, n, 2),
+        ResidualBlock(n, n),
+        subpel_conv3x3(n, 3, 2),
+    )
+
+
+def hyper_analysis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
+    """Return h_a: a latent y (B, M, H / 16, W / 16) -> the hyper latent z (B, N, H / 64, W / 64)."""
+    n = num_channels
+    return nn.Sequential(
+        conv3x3(num_latent_channels, n),
+        nn.GELU(),
+        conv3x3(n, n),
+        nn.GELU(),
+        conv3x3(n, n, stride=2),
+        nn.GELU(),
+        conv3x3(n, n),
+        nn.GELU(),
+        conv3x3(n, n, stride=2),
+    )
+
+
+def hyper_synthesis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
+    """Return h_s: a hyper latent (B, N, H / 64, W / 64) -> side information for y, (B, 2 M, H / 16, W / 16)."""
+    m = num_latent_channels
+    return nn.Sequential(
+        conv3x3(num_channels, m),
+        nn.GELU(),
+        subpel_conv3x3(m, m, 2),
+        nn.GELU(),
+        conv3x3(m, m * 3 // 2),
+        nn.GELU(),
+        subpel_conv3x3(m * 3 // 2, m * 3 // 2, 2),
+        nn.GELU(),
+        conv3x3(m * 3 // 2, m * 2),
+    )
+
+
+def _with_gelu(*blocks: nn.Module) -> nn.Sequential:
+    """Return CompressAI's blocks in sequence with GELU in the place of leaky ReLU, and a skip that can be trained."""
+    for block in blocks:
+        if hasattr(block, "leaky_relu"):
+            block.leaky_relu = nn.GELU()
+        if isinstance(block, ResidualBlockWithStride):
+            block.skip.__class__ = StridedPointwise
+    return nn.Sequential(*blocks)

@@ -1,0 +1,166 @@
+"""Streams from someone who means harm: each gives the picture that was coded or a BitstreamError, and nothing else."""
+
+import tracemalloc
+from collections import Counter
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+import xxhash
+from torch import Tensor
+
+from lic.bitstream import BitstreamError, decode, encode, read_stream_header
+from lic.codecs import LoadedCodec
+from lic.config import CodecName
+from tests.support import noise_image
+
+from .conftest import MakeCodec
+
+MUTATED: dict[CodecName, tuple[int, int]] = {
+    "bmshj2018-hyperprior": (7000, 1600),
+    "mbt2018-mean-vbr": (7000, 1600),
+    "elic2022-official": (7000, 400),
+}
+"""codec: how many mutations, and how many of them get a right checksum again and so reach the range decoder"""
+MAX_PIXELS = 2**14
+FIELDS = [(3, 1), (4, 1), (5, 1), (6, 4), (10, 2), (12, 2), (14, 2), (16, 4)]
+EXTREMES = [b"\x00", b"\x01", b"\x7f", b"\x80", b"\xff", b"\x00\x7c", b"\x00\xfc", b"\x01\x00", b"\x00\x7e"]
+"""Bytes repeated to a field's size; as float16 the last are inf, -inf, the smallest number, NaN."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> object:
+    own = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(own)
+
+
+def with_checksum(content: bytes) -> bytes:
+    return content + xxhash.xxh32_intdigest(content).to_bytes(4, "little")
+
+
+def outcome(stream: bytes, codec: LoadedCodec, original: Tensor) -> str:
+    """Return why a stream is refused, or 'same' if it gives the original picture; anything else fails the test."""
+    try:
+        decoded = decode(stream, codec, MAX_PIXELS)
+    except BitstreamError as error:
+        assert "\n" not in str(error) and str(error)
+        return str(error)
+    assert torch.equal(decoded, original), "a mutated stream decodes to another picture"
+    return "same"
+
+
+def mutate(stream: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    """Return a stream with one to three kinds of damage; other: one to take pieces of."""
+    content = bytearray(stream)
+    for _ in range(rng.integers(1, 4)):
+        at = int(rng.integers(len(content) + 1))
+        length = int(rng.integers(1, 9))
+        match rng.integers(7):
+            case 0:
+                for bit in rng.integers(8 * len(content), size=length) if content else []:
+                    content[bit // 8] ^= 1 << bit % 8
+            case 1:
+                content[at : at + length] = rng.bytes(length)
+            case 2:
+                del content[at:]
+            case 3:
+                content[at:at] = rng.bytes(length)
+            case 4:
+                del content[at : at + length]
+            case 5:
+                content[max(at, 17) :] = other[max(at, 17) :]  # from 16 on it would be the other picture's stream
+            case _:
+                start, size = FIELDS[rng.integers(len(FIELDS))]
+                content[start : start + size] = (EXTREMES[rng.integers(len(EXTREMES))] * size)[:size]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", MUTATED)
+def test_mutations(name: CodecName, make_codec: MakeCodec) -> None:
+    codec, rng = make_codec(name), np.random.default_rng(0)
+    image = noise_image(0, 64, 64)
+    stream, other = (encode(each, codec) for each in (image, noise_image(1, 64, 64)))
+    original = decode(stream, codec)
+    num_mutations, num_repaired = MUTATED[name]
+    outcomes: Counter[str] = Counter()
+    for number in range(num_mutations):
+        if number < num_repaired:
+            mutated = with_checksum(mutate(stream[:-4], other[:-4], rng))
+        else:
+            mutated = mutate(stream, other, rng)
+        outcomes[outcome(mutated, codec, original)[:40]] += 1
+    assert sum(outcomes.values()) == num_mutations
+    assert outcomes["the stream cannot be decoded: its symbol"] > num_repaired / 4, "few reach the range decoder"
+
+
+def test_mutations_count() -> None:
+    assert sum(count for count, _ in MUTATED.values()) >= 20_000 and set(MUTATED) <= set(get_args(CodecName))
+
+
+@pytest.mark.parametrize("name", MUTATED)
+@pytest.mark.parametrize(("start", "size"), FIELDS)
+def test_extreme_fields(name: CodecName, start: int, size: int, make_codec: MakeCodec) -> None:
+    codec = make_codec(name)
+    stream = encode(noise_image(0, 64, 64), codec)
+    for extreme in EXTREMES:
+        content = bytearray(stream[:-4])
+        content[start : start + size] = (extreme * size)[:size]
+        if content != stream[:-4]:
+            assert outcome(with_checksum(bytes(content)), codec, torch.empty(0)) != "same"
+
+
+def test_other_settings_for_the_same_symbols(make_codec: MakeCodec) -> None:
+    """A size of as many latents, or another lmbda, would show right symbols as another picture."""
+    codec = make_codec("mbt2018-mean-vbr")
+    stream = encode(noise_image(0, 64, 64), codec, 0.013)
+    for start, value in ((12, (63).to_bytes(2, "little")), (10, np.float16(0.02).tobytes())):
+        forged = with_checksum(stream[:start] + value + stream[start + 2 : -4])
+        with pytest.raises(BitstreamError, match="its symbols are not those that were coded"):
+            decode(forged, codec)
+
+
+def test_every_truncation_and_every_flipped_bit(make_codec: MakeCodec) -> None:
+    codec = make_codec("bmshj2018-hyperprior")
+    stream = encode(noise_image(0, 64, 64), codec)
+    for length in range(len(stream)):
+        assert outcome(stream[:length], codec, torch.empty(0)) != "same"
+    for bit in range(8 * len(stream)):
+        flipped = bytearray(stream)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert outcome(bytes(flipped), codec, torch.empty(0)) != "same"
+
+
+def test_random_bytes(make_codec: MakeCodec) -> None:
+    codec, rng = make_codec("bmshj2018-hyperprior"), np.random.default_rng(0)
+    for length in range(300):
+        assert outcome(rng.bytes(length), codec, torch.empty(0)) != "same"
+        assert outcome(b"LIC\x02" + rng.bytes(length), codec, torch.empty(0)) != "same"
+
+
+def test_gigabyte_headers_allocate_nothing(make_codec: MakeCodec) -> None:
+    codec = make_codec("bmshj2018-hyperprior")
+    stream = encode(noise_image(0, 64, 64), codec)
+    forged = with_checksum(stream[:12] + b"\xff" * 4 + stream[16:-4])
+    tracemalloc.start()
+    with pytest.raises(BitstreamError, match=r"stream of 65535 x 65535 px, more than the 67108864 allowed"):
+        decode(forged, codec)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+    assert read_stream_header(forged, max_pixels=2**32).width == 65_535
+
+
+def test_too_little_memory_is_one_line(make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = make_codec("bmshj2018-hyperprior")
+    stream = encode(noise_image(0, 64, 64), codec)
+
+    def fail(*_: object) -> Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory\nframes\n")
+
+    monkeypatch.setattr(codec.codec, "decompress", fail)
+    with pytest.raises(BitstreamError, match="can't allocate memory") as error:
+        decode(stream, codec)
+    assert "\n" not in str(error.value)

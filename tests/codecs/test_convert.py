@@ -1,0 +1,152 @@
+"""Conversion: the official MLIC++'s checkpoints give the official outputs, and a wrong file is one line."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import torch
+from torch import Tensor
+
+from lic.codecs import Codec
+from lic.codecs.convert import convert_mlicpp, main
+
+# Names and shapes of the official state dict, and what the official code (commit 4aa9d2a) computes on a CPU with the
+# weights below; N = 32, M = 64.
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "mlicpp.json").read_text())
+DERIVED = {
+    "gaussian_conditional._quantized_cdf": torch.zeros(64, 9),
+    "gaussian_conditional.scale_table": torch.ones(64),
+    "entropy_bottleneck._offset": torch.zeros(32),
+    "entropy_bottleneck.target": torch.zeros(3),
+    "g_a.analysis_transform.0.gdn.beta_reparam.pedestal": torch.zeros(1),
+    "g_a.analysis_transform.0.gdn.beta_reparam.lower_bound.bound": torch.zeros(1),
+    "local_context.0.relative_position_index": torch.zeros(25, 25),
+}
+
+
+def pseudo_random(shape: list[int], seed: int) -> Tensor:
+    """Numbers in -1 ... 1 that do not depend on torch's generators."""
+    phase = torch.arange(math.prod(shape), dtype=torch.float64) + 1000 * seed
+    return (phase * 12.9898).sin().mul(43758.5453).frac().mul(10).frac().reshape(shape).float()
+
+
+def official_weight(name: str, shape: list[int], seed: int) -> Tensor:
+    """A weight of the official model: of a plausible size, and such that thousands of symbols are not zero."""
+    numbers = pseudo_random(shape, seed)
+    if name.endswith("gamma"):
+        return 0.2 * torch.eye(shape[0]) + 0.02 * numbers.abs()
+    if name.endswith("quantiles"):
+        return torch.tensor([-20.0, 0.0, 20.0]) + 0.1 * numbers
+    if name.endswith("beta") or ".norm" in name:
+        return 1 + 0.3 * numbers
+    weight = numbers * (math.sqrt(0.7 / math.prod(shape[1:])) if len(shape) > 1 else 0.1)
+    if name.endswith(("analysis_transform.6.weight", "reduction.8.weight")):
+        return weight * (25 if name.startswith("h_a") else 3)
+    is_scale = re.search(r"entropy_parameters_\w+\.\d\.fusion\.6\.bias", name)
+    return weight + 3 * (torch.arange(shape[0]) < 32) if is_scale else weight
+
+
+def official_image(height: int, width: int) -> Tensor:
+    """A smooth image with noise, (1, 3, H, W)."""
+    y, x = torch.meshgrid(torch.arange(height) / 17, torch.arange(width) / 23, indexing="ij")
+    smooth = torch.stack([(x + y).sin(), (x - 2 * y).cos(), (x * y / 3).sin()])
+    return (0.5 + 0.3 * smooth + 0.2 * pseudo_random([3, height, width], 7))[None]
+
+
+def official_state() -> dict[str, Tensor]:
+    """A state dict with the official names."""
+    return {name: official_weight(name, shape, seed) for seed, (name, shape) in enumerate(GOLDEN["shapes"].items())}
+
+
+def older(name: str) -> str:
+    """The name of the entropy bottleneck's parameter before CompressAI 1.2.5, which the official code was made with."""
+    for new, old in (("matrices", "_matrix"), ("biases", "_bias"), ("factors", "_factor")):
+        name = name.replace(f"entropy_bottleneck.{new}.", f"entropy_bottleneck.{old}")
+    return name
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A checkpoint as the official training writes it."""
+    path = tmp_path / "official.pth.tar"
+    torch.save({"epoch": 3, "state_dict": official_state() | DERIVED, "loss": torch.tensor(1.0)}, path)
+    return path
+
+
+@pytest.mark.parametrize("expected", GOLDEN["outputs"], ids=lambda output: f"{output['height']}x{output['width']}")
+def test_official_outputs(expected: dict[str, Any], checkpoint: Path) -> None:
+    network = convert_mlicpp(checkpoint)
+    with torch.no_grad():
+        output = network(official_image(expected["height"], expected["width"]))
+    y, z = output["likelihoods"]["y"], output["likelihoods"]["z"]
+    assert -y.double().log2().sum().item() == pytest.approx(expected["y_bits"], rel=1e-5)
+    assert -z.double().log2().sum().item() == pytest.approx(expected["z_bits"], rel=1e-5)
+    for key, values in (("y_likelihoods", y), ("x_hat", output["x_hat"])):
+        sample = values.flatten()[:: values.numel() // 8 + 3].tolist()
+        assert sample == pytest.approx(expected[key], abs=1e-5), key
+
+
+@pytest.mark.parametrize("form", ["bare", "module", "older"])
+def test_forms_of_the_checkpoint(form: str, checkpoint: Path, tmp_path: Path) -> None:
+    rename = {"bare": str, "module": "module.{}".format, "older": older}[form]
+    torch.save({rename(name): tensor for name, tensor in official_state().items()}, tmp_path / "other.pth.tar")
+    one, other = convert_mlicpp(checkpoint).state_dict(), convert_mlicpp(tmp_path / "other.pth.tar").state_dict()
+    assert all(torch.equal(other[name], tensor) for name, tensor in one.items())
+
+
+def test_every_parameter_gets_its_own_tensor(tmp_path: Path) -> None:
+    state = {name: torch.full(shape, float(i)) for i, (name, shape) in enumerate(GOLDEN["shapes"].items())}
+    torch.save(state, tmp_path / "counted.pth.tar")
+    values = [parameter.unique().item() for parameter in convert_mlicpp(tmp_path / "counted.pth.tar").parameters()]
+    assert sorted(values) == list(range(len(GOLDEN["shapes"])))
+
+
+def refusal(path: Path) -> str:
+    """The one line that a file is refused with."""
+    with pytest.raises(ValueError) as error:
+        convert_mlicpp(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    return str(error.value)
+
+
+def saved(state: object, path: Path) -> Path:
+    torch.save(state, path / "wrong.pth.tar")
+    return path / "wrong.pth.tar"
+
+
+def test_wrong_checkpoints(tmp_path: Path) -> None:
+    state = official_state()
+    lacking = {name: tensor for name, tensor in state.items() if name != "lrp_anchor.1.lrp_transform.0.bias"}
+    assert "lacks slices.1.lrp_anchor.0.bias" in refusal(saved(lacking, tmp_path))
+    unknown = state | {"decoder.weight": torch.zeros(1)}
+    assert "holds unknown decoder.weight" in refusal(saved(unknown, tmp_path))
+    misshapen = state | {"channel_context.1.fushion.0.bias": torch.zeros(3)}
+    assert "wrong shape: slices.1.channel_context.0.bias" in refusal(saved(misshapen, tmp_path))
+    uneven = state | {"g_a.analysis_transform.6.weight": torch.zeros(40, 32, 3, 3)}
+    assert "multiple of 32" in refusal(saved(uneven, tmp_path))
+    assert "is not of MLIC++" in refusal(saved({"weight": torch.zeros(1)}, tmp_path))
+    assert "no state dict" in refusal(saved({"state_dict": [1]}, tmp_path))
+    assert "no state dict" in refusal(saved([], tmp_path))
+    assert "damaged or holds more than weights" in refusal(saved({"state_dict": Path("x")}, tmp_path))
+    assert "does not exist" in refusal(tmp_path / "none.pth.tar")
+    (tmp_path / "text.pth.tar").write_text("no checkpoint")
+    assert "damaged" in refusal(tmp_path / "text.pth.tar")
+
+
+def test_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "out.safetensors"
+    main(["mlicpp", str(checkpoint), str(target), "--lmbda", "0.0483"])
+    assert capsys.readouterr().out == f"{target}: mlicpp, 5.0 M parameters\n"
+    with safetensors.safe_open(target, "pt") as file:
+        header = json.loads(file.metadata()["lic"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert (header["codec"], header["num_channels"], header["num_latent_channels"]) == ("mlicpp", 32, 64)
+    assert (header["lmbda"], header["distortion"]) == ([0.0483], "mse") and "official.pth.tar" in header["data"]
+    for name, parameter in Codec(convert_mlicpp(checkpoint)).named_parameters():
+        assert torch.equal(tensors[name], parameter.half()), name
+    with pytest.raises(ValueError, match=r"ending in \.safetensors"):
+        main(["mlicpp", str(checkpoint), "out.pth", "--lmbda", "0.01"])
