@@ -13,6 +13,7 @@ import argparse
 import platform
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -20,12 +21,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import compressai.ops
 import torch
+from compressai.entropy_models import GaussianConditional
 from compressai.registry import MODELS
 from torch import Tensor, nn
 
 from lic.codecs import Codec, build_codec
 from lic.codecs.build import has_one_width, published_widths
+from lic.codecs.convert import convert_mlicpp
 from lic.images import crop_to, pad_to_multiple
 
 
@@ -52,8 +56,11 @@ def main(argv: list[str]) -> None:
     print("| codec | size | bpp | encode s | theirs | ratio | decode s | theirs | ratio | bytes | theirs |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for name in arguments.codec:
-        codec = realistic(name)
-        network = official_mlicpp(codec, arguments.mlic) if name == "mlicpp" else stock(name, codec)
+        if name == "mlicpp":
+            codec, network = official_mlicpp(arguments.mlic)
+        else:
+            codec = realistic(name)
+            network = stock(name, codec)
         for size in arguments.size:
             width, height = map(int, size.split("x"))
             print(compare(name, ours(codec, height, width), theirs(network, height, width),
@@ -94,13 +101,27 @@ def stock(name: str, codec: Codec) -> nn.Module:
     return network.eval()
 
 
-def official_mlicpp(codec: Codec, folder: Path | None) -> nn.Module:
-    """Return the official MLIC++ with the weights of ours; its timing calls to CUDA do nothing here."""
+def official_mlicpp(folder: Path | None) -> tuple[Codec, nn.Module]:
+    """Return our MLIC++ and the official one with equal weights; the latter patched for a CPU and CompressAI 1.2.8."""
     if folder is None:
         raise SystemExit("--codec mlicpp needs --mlic, the folder MLIC++ of a checkout of JiangWeibeta/MLIC")
-    from lic.codecs.convert import to_official  # noqa: F401
+    sys.path.insert(0, str(folder))
+    torch.cuda.synchronize = lambda *_: None  # called around every step, to time it
+    compressai.ops.ste_round = compressai.ops.quantize_ste  # its old name
+    from models import mlicpp  # type: ignore[import-not-found]  # of the checkout; needs timm and einops
 
-    raise SystemExit("to be written")
+    mlicpp.GaussianConditional = GaussianConditional
+    torch.manual_seed(0)
+    options = type("Options", (dict,), {"__getattr__": dict.__getitem__})
+    network: nn.Module = mlicpp.MLICPlusPlus(options(N=192, M=320, slice_num=10, context_window=5)).eval()
+    with torch.no_grad():
+        network.g_a.analysis_transform[-1].weight *= 4  # type: ignore[index, union-attr, operator]
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "weights.pth.tar"
+        torch.save(network.state_dict(), path)
+        codec = Codec(convert_mlicpp(path)).eval()
+    network.update(force=True)  # type: ignore[operator]
+    return codec, network
 
 
 def ours(codec: Codec, height: int, width: int) -> Side:

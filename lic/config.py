@@ -98,7 +98,7 @@ class TrainConfig:
     init: str | None = None
     """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
     single_rate: float = 0.5
-    """share of the steps trained at the largest lmbda alone, before the whole grid (variable-rate codecs only)"""
+    """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
     warmup_mse: float = 0.6
     """share of the steps trained with mse first (mlclipsim only)"""
     anchor_mse: float = 0.1

@@ -28,7 +28,7 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     (tmp_path / "photos").mkdir()
     for i in range(4):
         write_image(noise_image(i, 140, 150), tmp_path / "photos" / f"{i}.png")
-    for name in ("a.png", "b.png"):
+    for name in ("a.png", "b.png", "photo.png"):
         write_image(noise_image(len(name), 128, 128), tmp_path / name)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     ran = 0

@@ -1,5 +1,6 @@
 """Codec names -> architectures, with their published widths."""
 
+import math
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -44,6 +45,11 @@ def has_one_width(name: CodecName) -> bool:
     return name.startswith("cheng2020")
 
 
+def middle(lmbda: Sequence[float]) -> float:
+    """Return a grid's geometric mean: where a variable-rate codec's gain is 1 and its first stage trains."""
+    return math.exp(sum(map(math.log, lmbda)) / len(lmbda))
+
+
 def is_variable_rate(name: CodecName) -> bool:
     """Return whether one checkpoint of the codec holds a grid of lmbdas."""
     return name.endswith("-vbr")
@@ -67,7 +73,7 @@ def build_codec(name: CodecName, num_channels: int, num_latent_channels: int, lm
     network = _network(name, num_channels, num_latent_channels)
     if not is_variable_rate(name):
         return Codec(network)
-    gains = (torch.tensor(lmbda) / max(lmbda)).sqrt()  # the mse-optimal step's law, and CompressAI's eight values
+    gains = (torch.tensor(lmbda) / middle(lmbda)).sqrt()  # the mse-optimal step's law, as in CompressAI's eight values
     network.Gain = nn.Parameter(gains, requires_grad=False)  # CompressAI never trains them
     network.lmbda, network.levels = list(lmbda), len(lmbda)
     for parameter in network.QuantABCD[-1].parameters():

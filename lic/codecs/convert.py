@@ -1,4 +1,8 @@
-"""`python -m lic convert mlicpp official.pth.tar out.safetensors`: checkpoints of other implementations -> ours."""
+"""Checkpoints of other projects -> ours.
+
+    python -m lic convert mlicpp official.pth.tar out.safetensors
+    python -m lic convert mbt2018-mean mbt2018-mean-3-e522738d.pth.tar out.safetensors --lmbda 0.0067
+"""
 
 import argparse
 import pickle
@@ -8,11 +12,17 @@ from typing import Any
 
 import compressai
 import torch
-from torch import Tensor
+from compressai.zoo import image as zoo
+from compressai.zoo.pretrained import load_pretrained
+from torch import Tensor, nn
 
+from lic.codecs.build import build_codec
 from lic.codecs.checkpoint import Header, save_codec
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
+from lic.config import CodecName
+
+_TRANSFORM = re.compile(r"g_a\.\d+\.(conv1\.)?weight$")
 
 # github.com/JiangWeibeta/MLIC (Apache-2.0), commit 4aa9d2a: its names -> ours, applied in turn.
 _RENAMED = (
@@ -102,22 +112,47 @@ def _refuse(source: Path, what: str, names: set[str]) -> None:
         raise ValueError(f"checkpoint {source} {what} {shown}")
 
 
-def _header(network: MLICPlusPlus, lmbda: float, source: Path) -> Header:
+def convert_compressai(name: CodecName, source: Path) -> Codec:
+    """Return the codec of a checkpoint that CompressAI published, or that its training script wrote, in eval mode.
+
+    Args:
+        name: the codec that the weights are of.
+        source: .pth.tar; a state dict, or a dict with one under "state_dict".
+
+    Raises:
+        ValueError: in one line: no such file, no such checkpoint, weights of another codec.
+    """
+    state = load_pretrained(_read(source))
+    widths = [tensor.shape[0] for key, tensor in state.items() if _TRANSFORM.match(key) and tensor.ndim == 4]
+    try:
+        codec = build_codec(name, widths[0], widths[-1])
+        codec.network.load_state_dict(state)
+    except (IndexError, RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"checkpoint {source} is not of {name}: {_first_line(error)}") from error
+    return codec.eval()
+
+
+def _header(name: CodecName, network: nn.Module, lmbda: float, source: Path) -> Header:
+    """Return what is known of a converted codec."""
+    widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
-    data = f"unknown to this project: converted from the official MLIC++ checkpoint {source.name}"
-    return Header("mlicpp", network.N, network.M, [lmbda], "mse", data, 0, versions)
+    data = f"unknown to this project: converted from {source.name}"
+    return Header(name, widths[0], widths[-1], [lmbda], "mse", data, 0, versions)
 
 
 def main(argv: list[str]) -> None:
-    """Convert a checkpoint of the official MLIC++ to this project's; the weights are rounded to fp16."""
+    """Convert a checkpoint of CompressAI or of the official MLIC++ to this project's; weights are rounded to fp16."""
     parser = argparse.ArgumentParser("python -m lic convert", description=main.__doc__)
-    parser.add_argument("codec", choices=["mlicpp"])
-    parser.add_argument("source", type=Path, help="the official repository's .pth.tar")
+    parser.add_argument("codec", choices=["mlicpp", *sorted(zoo.model_urls)])
+    parser.add_argument("source", type=Path, help="a .pth.tar of the other project")
     parser.add_argument("target", type=Path, help="a .safetensors file")
-    parser.add_argument("--lmbda", type=float, required=True, help="what it was trained for, 0.0018 ... 0.0483")
+    parser.add_argument("--lmbda", type=float, default=0.0, help="what it was trained for, to be shown; 0: unknown")
     settings = parser.parse_args(argv)
     if settings.target.suffix != ".safetensors":
         raise ValueError(f"expected a path ending in .safetensors, came '{settings.target}'")
-    network = convert_mlicpp(settings.source)
-    save_codec(Codec(network), _header(network, settings.lmbda, settings.source), settings.target)
-    print(f"{settings.target}: mlicpp, {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters")
+    if settings.codec == "mlicpp":
+        codec = Codec(convert_mlicpp(settings.source))
+    else:
+        codec = convert_compressai(settings.codec, settings.source)
+    save_codec(codec, _header(settings.codec, codec.network, settings.lmbda, settings.source), settings.target)
+    print(f"{settings.target}: {settings.codec}, {sum(p.numel() for p in codec.parameters()) / 1e6:.1f} M parameters")

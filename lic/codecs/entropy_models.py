@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder, Tables, read_tables
 
-MARGIN = 4e-6
-"""Of a scale to an edge of its table, relative to 1 + scale: some times what kernels and processors differ by."""
+MARGIN = 1e-6
+"""Of a scale to an edge of its table, relative to 1 + scale: a few times what kernels and processors differ by."""
 
 
 class _OneString(EntropyModel):  # type: ignore[misc]  # CompressAI has no types
@@ -64,7 +64,7 @@ class OneStringGaussian(GaussianConditional, _OneString):  # type: ignore[misc]
 
         Another machine's rounding may move a scale that lies at the edge of two tables to the other one, and all that
         follows would decode to nonsense. The encoder therefore writes the side of those that lie within `MARGIN` of an
-        edge, and the decoder takes it from there: about one scale in 10^5, some bytes for a photograph.
+        edge, and the decoder takes it from there: about one scale in 10^5, ten bytes for a photograph.
         """
         edges = self.scale_table[:-1]
         indexes = torch.bucketize(scales.contiguous(), edges, out_int32=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
+from lic.codecs.build import middle
 from lic.config import TrainConfig
 from lic.data.crops import Crop
 from lic.distortions import MSE_SCALE, Distortion, mse
@@ -86,7 +87,7 @@ class CodecTraining(pl.LightningModule):
         return [self.codec.lmbdas[i] for i in torch.randperm(len(self.codec.lmbdas)).tolist()][:num_images]
 
     def _loss(self, image: Tensor, point: float | None) -> Loss:
-        lmbda = max(self.config.lmbdas) if point is None else point
+        lmbda = middle(self.config.lmbdas) if point is None else point
         output = self.codec(image, point)
         bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
         distortion = self.distortion(output.reconstruction, image).mean() if self.is_past_warmup else squared

@@ -11,7 +11,7 @@ import safetensors
 import torch
 from torch import Tensor
 
-from lic.codecs import Codec
+from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.convert import convert_mlicpp, main
 
 # Names and shapes of the official state dict, and what the official code (commit 4aa9d2a) computes on a CPU with the
@@ -146,7 +146,30 @@ def test_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert (header["codec"], header["num_channels"], header["num_latent_channels"]) == ("mlicpp", 32, 64)
     assert (header["lmbda"], header["distortion"]) == ([0.0483], "mse") and "official.pth.tar" in header["data"]
+    loaded = load_codec(target)
+    coded = loaded.codec.compress(torch.rand(1, 3, 64, 64))
+    assert loaded.codec.decompress(coded, 64, 64).shape == (1, 3, 64, 64)
     for name, parameter in Codec(convert_mlicpp(checkpoint)).named_parameters():
         assert torch.equal(tensors[name], parameter.half()), name
     with pytest.raises(ValueError, match=r"ending in \.safetensors"):
         main(["mlicpp", str(checkpoint), "out.pth", "--lmbda", "0.01"])
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"), [("bmshj2018-factorized", (8, 12)), ("mbt2018-mean", (8, 12)), ("cheng2020-attn", (8, 8))]
+)
+def test_compressais_checkpoints(name: Any, widths: tuple[int, int], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source, target = build_codec(name, *widths).eval(), tmp_path / "out.safetensors"
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.copy_(parameter.half().float())
+    torch.save({"epoch": 3, "state_dict": source.network.state_dict()}, tmp_path / "checkpoint.pth.tar")
+    main([name, str(tmp_path / "checkpoint.pth.tar"), str(target)])
+    loaded, image = load_codec(target), torch.rand(1, 3, 64, 64)
+    assert (loaded.header.num_channels, loaded.header.num_latent_channels, loaded.header.lmbda) == (*widths, [0.0])
+    with torch.no_grad():
+        assert torch.equal(loaded.codec(image).reconstruction, source(image).reconstruction)
+    with pytest.raises(ValueError, match="is not of mbt2018: ") as error:
+        main(["mbt2018", str(tmp_path / "checkpoint.pth.tar"), str(target)])
+    assert "\n" not in str(error.value)

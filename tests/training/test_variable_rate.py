@@ -64,18 +64,18 @@ def test_every_rate_weighs_alike(codec: CodecName) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_single_rate_stage_minimises_the_largest_lmbda(codec: CodecName) -> None:
+def test_single_rate_stage_minimises_the_middle_lmbda(codec: CodecName) -> None:
     training = module(codec, 0)
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
     loss = training.rate_distortion(image)
-    assert loss.total.item() == pytest.approx((loss.bpp + max(GRID) * MSE_SCALE * loss.mse).item(), rel=1e-5)
+    assert loss.total.item() == pytest.approx((loss.bpp + 0.01 * MSE_SCALE * loss.mse).item(), rel=1e-5)
 
 
 def test_gain_between_the_grids_points() -> None:
     codec = build_codec("mbt2018-mean-vbr", 8, 12, GRID)
     for lmbda in (*GRID, 0.003, 0.0345):
-        assert codec.gain(lmbda).item() == pytest.approx((lmbda / 0.05) ** 0.5, rel=1e-5)
+        assert codec.gain(lmbda).item() == pytest.approx((lmbda / 0.01) ** 0.5, rel=1e-5)
     for lmbda in (0.0019, 0.051, float("nan"), float("inf"), -1.0):
         with pytest.raises(ValueError, match=r"is outside of this checkpoint's 0.002 .. 0.05"):
             codec.gain(lmbda)
@@ -85,7 +85,7 @@ def test_any_lmbda_decodes_and_rates_rise_with_it() -> None:
     training = module("mbt2018-mean-vbr", 99)
     codec, image = training.codec.eval(), torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        codec.network.g_a[-1].weight *= 200
+        codec.network.g_a[-1].weight *= 50
     sizes = []
     for lmbda in (0.002, 0.004, 0.01, 0.025, 0.05):
         coded = codec.compress(image, lmbda)
