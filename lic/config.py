@@ -97,7 +97,7 @@ class TrainConfig:
     """gradient clipping of the network's parameters"""
     init: str | None = None
     """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
-    single_rate: float = 0.5
+    single_rate: float = 0.05
     """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
     warmup_mse: float = 0.6
     """share of the steps trained with mse first (mlclipsim only)"""

@@ -41,8 +41,8 @@ from lic.codecs.codec import MAX_THREADS
 MAGIC, VERSION, SRGB = b"LIC", 2, 0
 MAX_PIXELS = 2**26
 MAX_WHOLE_PIXELS, TILE_PX = 2**23, 2048
-FIXED_BYTES = 30
-"""What a stream costs beyond its symbols: 24 bytes of container, and about 6 at the range coder's end."""
+FIXED_BYTES = 28
+"""What a stream costs beyond its symbols: 24 bytes of container, and about 4 at the range coder's end."""
 _HEADER = struct.Struct("<3sBBB4seHH4s")
 _CHECK_AT = 16
 _CHECKSUM_BYTES = 4

@@ -72,22 +72,25 @@ class OneStringGaussian(GaussianConditional, _OneString):  # type: ignore[misc]
             positions, are_above = _near_edges(scales, indexes, edges)
             self.coder.encode_sides(positions.cpu().numpy(), are_above.cpu().numpy(), scales.numel())
         else:
-            positions, are_above = map(torch.from_numpy, self.coder.decode_sides(scales.numel()))
-            if len(positions):
-                there = scales.flatten()[positions.to(scales.device).long()]
-                nearest = (there[:, None] - edges).abs().argmin(1)
-                indexes.view(-1)[positions.to(scales.device).long()] = (nearest + are_above.to(scales.device)).int()
+            decoded = self.coder.decode_sides(scales.numel())
+            positions, are_above = (torch.from_numpy(each).to(scales.device) for each in decoded)
+            nearest = _nearest(scales.flatten()[positions.long()], edges)
+            indexes.view(-1)[positions.long()] = nearest + are_above
         return indexes
 
 
 def _near_edges(scales: Tensor, indexes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
     """Return the positions of scales near an edge, and for each whether it counts as above; int32."""
-    last = len(edges) - 1
-    below, above = edges[(indexes - 1).clamp(min=0)], edges[indexes.clamp(max=last)]
-    distance = torch.minimum((scales - below).abs(), (scales - above).abs())
-    positions = (distance < MARGIN * (1 + scales.abs())).flatten().nonzero().flatten()
-    nearest = (scales.flatten()[positions][:, None] - edges).abs().argmin(1)
-    return positions.int(), (indexes.flatten()[positions] > nearest).int()
+    nearest = _nearest(scales, edges)
+    is_near = (scales - edges[nearest]).abs() < MARGIN * (1 + scales.abs())
+    return is_near.flatten().nonzero().flatten().int(), (indexes > nearest)[is_near].int()
+
+
+def _nearest(scales: Tensor, edges: Tensor) -> Tensor:
+    """Return the index of the edge nearest to each scale, int32."""
+    above = torch.bucketize(scales.contiguous(), edges, out_int32=True).clamp(1, len(edges) - 1)
+    is_below = scales - edges[above - 1] < edges[above] - scales
+    return above - is_below.int()
 
 
 def share_string(network: nn.Module) -> None:
