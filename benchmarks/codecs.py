@@ -133,7 +133,7 @@ def theirs(network: Any, height: int, width: int) -> Side:
     """Return CompressAI's side, padded and cropped as ours."""
 
     def decode(coded: Any) -> Tensor:
-        return crop_to(network.decompress(coded["strings"], coded["shape"])["x_hat"], height, width)
+        return crop_to(network.decompress(coded["strings"], coded["shape"])["x_hat"], height, width).clamp(0, 1)
 
     return Side(lambda image: network.compress(pad_to_multiple(image, 64)), decode,
                 lambda coded: sum(len(string) for strings in coded["strings"] for string in strings))  # fmt: skip

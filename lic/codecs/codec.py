@@ -173,6 +173,7 @@ class Codec(nn.Module):
             rows, columns: of 64 x 64 pixels. The network says what they are for one of these.
         """
         if self._smallest_layout is None:
+            self.build_tables()
             with coding(self.network, SymbolEncoder()):
                 blank = torch.zeros(1, 3, STRIDE, STRIDE, device=self.device)
                 coded = self.network.compress(blank, **self._coding_point(max(self.lmbdas, default=None)))
