@@ -57,11 +57,26 @@ class SubpixelDeconvolution(nn.ConvTranspose2d):
         return F.pixel_shuffle(F.conv2d(x, kernel.view(4 * outputs, inputs, 3, 3), bias, padding=1), 2)
 
 
+class StridedPointwise(nn.Conv2d):
+    """A strided 1 x 1 convolution as one without stride of every other pixel: the same values.
+
+    With its own stride, torch 2.15 (oneDNN's jit_1x1) writes outside its memory when it computes the weight's gradient
+    on a CPU from fewer than 16 input channels in channels-last order, as an image's three.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, out_channels, H / stride, W / stride)."""
+        down, right = self.stride
+        return nn.functional.conv2d(x[..., ::down, ::right], self.weight, self.bias)
+
+
 def quicken(network: nn.Module) -> None:
-    """Give the layers of a network the methods above; parameters and their names stay."""
+    """Give the layers of a network the methods above, in training too; parameters and their names stay."""
     for module in network.modules():
         if type(module) is GDN:
             module.__class__ = CachedGDN
+        elif type(module) is nn.Conv2d and module.kernel_size == (1, 1) and module.stride != (1, 1):
+            module.__class__ = StridedPointwise
         elif type(module) is nn.ConvTranspose2d and module.out_channels <= 4:
             is_doubling = module.kernel_size == (5, 5) and module.stride == (2, 2) and module.padding == (2, 2)
             if is_doubling and module.output_padding == (1, 1):

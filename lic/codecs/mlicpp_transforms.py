@@ -1,20 +1,7 @@
 """The transforms of MLIC++: image <-> latent <-> hyper latent (arXiv 2307.15421, section 3; blocks of CompressAI)."""
 
 from compressai.layers import ResidualBlock, ResidualBlockUpsample, ResidualBlockWithStride, conv3x3, subpel_conv3x3
-from torch import Tensor, nn
-
-
-class StridedPointwise(nn.Conv2d):
-    """A strided 1 x 1 convolution as one without stride of every other pixel: the same values.
-
-    With its own stride, torch 2.15 (oneDNN's jit_1x1) writes outside its memory when it computes the weight's gradient
-    on a CPU from fewer than 16 input channels in channels-last order, as an image's three.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, out_channels, H / stride, W / stride)."""
-        down, right = self.stride
-        return nn.functional.conv2d(x[..., ::down, ::right], self.weight, self.bias)
+from torch import nn
 
 
 def analysis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
@@ -83,6 +70,4 @@ def _with_gelu(*blocks: nn.Module) -> nn.Sequential:
     for block in blocks:
         if hasattr(block, "leaky_relu"):
             block.leaky_relu = nn.GELU()
-        if isinstance(block, ResidualBlockWithStride):
-            block.skip.__class__ = StridedPointwise
     return nn.Sequential(*blocks)
