@@ -3,6 +3,8 @@
 from compressai.layers import ResidualBlock, ResidualBlockUpsample, ResidualBlockWithStride, conv3x3, subpel_conv3x3
 from torch import nn
 
+from lic.codecs.inference import StridedPointwise
+
 
 def analysis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
     """Return g_a: an image (B, 3, H, W) -> its latent y (B, M, H / 16, W / 16)."""
@@ -70,4 +72,6 @@ def _with_gelu(*blocks: nn.Module) -> nn.Sequential:
     for block in blocks:
         if hasattr(block, "leaky_relu"):
             block.leaky_relu = nn.GELU()
+        if isinstance(block, ResidualBlockWithStride):
+            block.skip.__class__ = StridedPointwise
     return nn.Sequential(*blocks)
