@@ -14,8 +14,11 @@ CodecName = Literal[
 ]  # fmt: skip
 DistortionName = Literal["mse", "mlclipsim"]
 DataName = Literal["scenes", "folder"]
-TaskName = Literal["imagenet-cls", "coco-det", "voc-seg"]
-BaselineName = Literal["jpeg", "webp"]
+TaskName = Literal[
+    "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",
+    "consistency",
+]  # fmt: skip
+BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "hm", "bpg"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 
@@ -161,6 +164,10 @@ class EvalConfig:
 
     task: list[TaskName] | None = None
     """tasks; default all on the demo scenes, none on a folder of photographs"""
+    network: list[str] | None = None
+    """torchvision's or timm's names, or onnx:FILE.onnx; each judges the tasks it fits; default one for each task"""
+    network_weights: list[str] | None = None
+    """local weights, one file for each --network ('-': its published ones)"""
     checkpoint: list[str] | None = None
     """files, globs or run folders; default those in checkpoints/demo/"""
     lmbda: list[float] | None = None
@@ -169,8 +176,18 @@ class EvalConfig:
     """ImageNet, COCO or VOC (as the task asks), or with no task any folder of images; default the demo scenes"""
     baseline: list[BaselineName] = field(default_factory=lambda: ["jpeg", "webp"])
     """codecs to compare with"""
+    vtm_path: str | None = None
+    """folder of VTM's EncoderAppStatic and DecoderAppStatic, for --baseline vtm"""
+    vtm_config: str | None = None
+    """VTM's encoder_intra_vtm.cfg"""
+    hm_path: str | None = None
+    """folder of HM's TAppEncoderStatic and TAppDecoderStatic, for --baseline hm"""
+    hm_config: str | None = None
+    """HM's encoder_intra_main_rext.cfg"""
+    bpg_path: str | None = None
+    """folder of bpgenc and bpgdec, for --baseline bpg; default where the shell finds them"""
     limit: int | None = None
-    """use only the first so many images"""
+    """use only so many images of each task: a fixed subset, the smallest SHA-256 of their names"""
     output: str = "runs/eval"
     """folder for results JSON and figure"""
     save_images: bool = False
@@ -184,6 +201,8 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
+        require(self.network_weights is None or len(self.network_weights) == len(self.network or []),
+                "--network_weights takes one file for each --network ('-' for its published weights)")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_type_hints
 
-HEADLINE = {"imagenet-cls": "top1", "coco-det": "ap", "voc-seg": "miou"}
-"""The one score of each task, in [0, 1], that tables, figures and BD-rates show."""
+HEADLINE = {
+    "imagenet-cls": "top1", "folder-cls": "top1", "coco-det": "ap", "voc-det": "ap50", "coco-seg": "ap",
+    "voc-seg": "miou", "coco-semseg": "miou", "camvid-seg": "miou",
+    "consistency-cls": "agreement", "consistency-det": "ap", "consistency-seg": "miou",
+}  # fmt: skip
+"""The one score of each task, in [0, 1], that tables, figures and BD-rates show.
+
+Where several networks judged a task, `task` holds the mean of their scores, and `task@network` those of each. Beside the
+headline score lie the ends of its 95 % bootstrap interval over images, `top1_low` and `top1_high`.
+"""
 
 FULL_REFERENCE = ("psnr_db", "ms_ssim", "mlclipsim")
 """The qualities that every point has: its reconstructions compared with the originals."""

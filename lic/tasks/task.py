@@ -1,4 +1,4 @@
-"""What every task has in common: its images, a prediction for each image, a score for all."""
+"""What every task has in common: its images, a prediction for each image, scores for all."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,22 +8,38 @@ from torch import Tensor
 
 
 class Task(Protocol):
-    """A task network and the labelled images that it is judged on.
+    """A task network and the images that it is judged on.
 
     Attributes:
-        name: its value on the command line, such as `coco-det`.
+        name: as in results files: `coco-det`, or `coco-det@NETWORK` where several networks judge one task.
         dataset: what the images are, as results files and tables name them.
         images: their paths; no two alike.
+        network: the network's name.
+        fingerprint: changes with whatever predictions depend on: network, weights, preprocessing.
+        classes: names by the ids that predictions use.
     """
 
     name: str
     dataset: str
     images: list[Path]
+    network: str
+    fingerprint: str
+    classes: dict[int, str]
 
     def predict(self, image: Tensor) -> list[Any]:
-        """Return the network's prediction for each of (N, 3, H, W) images, RGB in [0, 1]."""
+        """Return the prediction for each of (N, 3, H, W) images, RGB in [0, 1], as JSON can hold it.
+
+        Classification: {"top5": [ids, best first]}, with "log_probabilities" where consistency is asked for.
+        Detection and instances: COCO's results without the image id: [{"bbox": [left, top, width, height], "score",
+        "category_id", "segmentation": {"size", "counts"} for instances}]. Semantic: {"png": base64 of a PNG of ids}.
+        """
         ...
 
-    def score(self, predictions: Sequence[Any]) -> dict[str, float]:
-        """Return the scores, in [0, 1], of one prediction per image in the order of `images`."""
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, float]:
+        """Return scores in [0, 1], the headline's bootstrap interval among them (`top1_low`, `top1_high`).
+
+        Args:
+            predictions: one per image, in the order of `images`.
+            originals: those on the uncompressed images, which consistency compares with; labels need them not.
+        """
         ...
