@@ -2,12 +2,15 @@
 
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lic.bitstream import BitstreamError, decode, encode, read_stream_header
@@ -52,47 +55,57 @@ def outcome(stream: bytes, codec: LoadedCodec, original: Tensor) -> str:
     return "same"
 
 
-def mutate(stream: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """Return a stream with one to three kinds of damage; other: one to take pieces of."""
+DAMAGE = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 2**16), st.binary(min_size=1, max_size=8)), min_size=1, max_size=3
+)
+"""One to three kinds of damage: which, where, with what bytes."""
+
+
+def mutate(stream: bytes, other: bytes, damage: list[tuple[int, int, bytes]]) -> bytes:
+    """Return a damaged stream; other: one to take pieces of."""
     content = bytearray(stream)
-    for _ in range(rng.integers(1, 4)):
-        at = int(rng.integers(len(content) + 1))
-        length = int(rng.integers(1, 9))
-        match rng.integers(7):
+    for kind, place, extra in damage:
+        at = place % (len(content) + 1)
+        match kind:
             case 0:
-                for bit in rng.integers(8 * len(content), size=length) if content else []:
-                    content[bit // 8] ^= 1 << bit % 8
+                for i, byte in enumerate(extra, at):
+                    content[i : i + 1] = bytes(each ^ byte for each in content[i : i + 1])
             case 1:
-                content[at : at + length] = rng.bytes(length)
+                content[at : at + len(extra)] = extra
             case 2:
                 del content[at:]
             case 3:
-                content[at:at] = rng.bytes(length)
+                content[at:at] = extra
             case 4:
-                del content[at : at + length]
+                del content[at : at + len(extra)]
             case 5:
                 content[max(at, 17) :] = other[max(at, 17) :]  # from 16 on it would be the other picture's stream
             case _:
-                start, size = FIELDS[rng.integers(len(FIELDS))]
-                content[start : start + size] = (EXTREMES[rng.integers(len(EXTREMES))] * size)[:size]
+                start, size = FIELDS[place % len(FIELDS)]
+                content[start : start + size] = (EXTREMES[extra[0] % len(EXTREMES)] * size)[:size]
     return bytes(content)
 
 
 @pytest.mark.parametrize("name", MUTATED)
 def test_mutations(name: CodecName, make_codec: MakeCodec) -> None:
-    codec, rng = make_codec(name), np.random.default_rng(0)
+    codec = make_codec(name)
     image = noise_image(0, 64, 64)
     stream, other = (encode(each, codec) for each in (image, noise_image(1, 64, 64)))
     original = decode(stream, codec)
     num_mutations, num_repaired = MUTATED[name]
     outcomes: Counter[str] = Counter()
-    for number in range(num_mutations):
-        if number < num_repaired:
-            mutated = with_checksum(mutate(stream[:-4], other[:-4], rng))
-        else:
-            mutated = mutate(stream, other, rng)
-        outcomes[outcome(mutated, codec, original)[:40]] += 1
-    assert sum(outcomes.values()) == num_mutations
+
+    def try_many(count: int, make: Callable[[list[tuple[int, int, bytes]]], bytes]) -> None:
+        @settings(max_examples=count, derandomize=True, database=None, deadline=None)
+        @given(DAMAGE)
+        def try_one(damage: list[tuple[int, int, bytes]]) -> None:
+            outcomes[outcome(make(damage), codec, original)[:40]] += 1
+
+        try_one()
+
+    try_many(num_repaired, lambda damage: with_checksum(mutate(stream[:-4], other[:-4], damage)))
+    try_many(num_mutations - num_repaired, lambda damage: mutate(stream, other, damage))
+    assert sum(outcomes.values()) >= num_mutations
     assert outcomes["the stream cannot be decoded: its symbol"] > num_repaired / 4, "few reach the range decoder"
 
 
