@@ -7,12 +7,14 @@ precision that codecs code and that tasks see.
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 # Only these: Pillow would also hand PostScript to an external interpreter.
@@ -41,16 +43,34 @@ def read_image(path: Path | str, to_srgb: bool = False) -> Tensor:
     Raises:
         UnreadableImage: the file is missing, truncated, not an image, or too large to be decoded safely.
     """
+    with _open(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        pixels = np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Return the height and width in px that `read_image` would give, mostly without decoding pixels.
+
+    Raises:
+        UnreadableImage: the file is missing, or its header is no image's.
+    """
+    with _open(path) as image:
+        is_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return image.size if is_turned else image.size[::-1]
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[Image.Image]:
+    """Open an image file; whatever fails inside the block is an UnreadableImage."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged EXIF block does not matter; too many pixels do
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                upright = ImageOps.exif_transpose(image)
-                pixels = np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
+                yield image
     except Exception as error:  # Pillow's readers raise whatever a format's parser trips over
         raise UnreadableImage(f"cannot read the image '{path}': {_cause(error)}") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
 
 
 def _cause(error: Exception) -> str:

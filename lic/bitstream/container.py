@@ -71,8 +71,20 @@ class StreamHeader(NamedTuple):
     check: bytes
 
 
+class Encoded(NamedTuple):
+    """A stream, and the bits that it should take by the symbols' probabilities and what is fixed (None: unknown)."""
+
+    content: bytes
+    num_bits_estimated: float | None
+
+
 def encode(image: Tensor, codec: LoadedCodec, lmbda: float | None = None) -> bytes:
-    """Return the `.lic` stream of one image.
+    """Return the `.lic` stream of one image; see `encode_with_estimate`."""
+    return encode_with_estimate(image, codec, lmbda).content
+
+
+def encode_with_estimate(image: Tensor, codec: LoadedCodec, lmbda: float | None = None) -> Encoded:
+    """Return the `.lic` stream of one image, and how long it should be.
 
     Args:
         image: (1, 3, H, W), RGB in [0, 1], sides up to 65,535 px.
@@ -91,7 +103,7 @@ def encode(image: Tensor, codec: LoadedCodec, lmbda: float | None = None) -> byt
     header = _HEADER.pack(MAGIC, VERSION, SRGB, coded.num_threads, codec.fingerprint, point, height, width, bytes(4))
     fields = header[:_CHECK_AT]
     content = fields + _bind(coded.check, fields) + coded.string
-    return content + _checksum(content)
+    return Encoded(content + _checksum(content), coded.num_bits_estimated + 8 * FIXED_BYTES)
 
 
 def operating_point(codec: LoadedCodec, lmbda: float | None) -> float:

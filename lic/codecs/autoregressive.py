@@ -40,7 +40,7 @@ class _Autoregressive:
         weight = self.context_prediction.weight * self.context_prediction.mask
         bias = self.context_prediction.bias.view(1, -1, 1, 1)
         if stage == 2:
-            bias = bias + self.scale_to_context(scale.view(1, 1)).view(1, -1, 1, 1)  # type: ignore[union-attr]
+            bias = bias + self.scale_to_context(scale.view(1, 1)).view(1, -1, 1, 1)  # type: ignore[union-attr]  # a module
         for row in range(height):
             for column in range(width):
                 window = y_hat[:, :, row : row + kernel_size, column : column + kernel_size]
@@ -66,13 +66,13 @@ class Mbt2018(_Autoregressive, JointAutoregressiveHierarchicalPriors):  # type: 
     """Minnen et al. 2018, with context."""
 
 
-class Mbt2018Vbr(_Autoregressive, JointAutoregressiveHierarchicalPriorsVbr):  # type: ignore[misc]
+class Mbt2018Vbr(_Autoregressive, JointAutoregressiveHierarchicalPriorsVbr):  # type: ignore[misc]  # the same
     """The same at variable rate."""
 
 
-class ChengAnchor(_Autoregressive, Cheng2020Anchor):  # type: ignore[misc]
+class ChengAnchor(_Autoregressive, Cheng2020Anchor):  # type: ignore[misc]  # the same
     """Cheng et al. 2020 without attention."""
 
 
-class ChengAttention(_Autoregressive, Cheng2020Attention):  # type: ignore[misc]
+class ChengAttention(_Autoregressive, Cheng2020Attention):  # type: ignore[misc]  # the same
     """Cheng et al. 2020 with attention."""

@@ -41,11 +41,13 @@ class CodedImage(NamedTuple):
         string: all latents' symbols, in the order in which the codec decodes them.
         check: 4 bytes that depend on every symbol.
         num_threads: with which the encoder computed, up to MAX_THREADS: sums are rounded as threads share them out.
+        num_bits_estimated: what the symbols should cost by their probability tables; the encoder alone knows.
     """
 
     string: bytes
     check: bytes
     num_threads: int
+    num_bits_estimated: float = math.nan
 
 
 class Codec(nn.Module):
@@ -123,7 +125,7 @@ class Codec(nn.Module):
         encoder, num_threads = SymbolEncoder(), min(torch.get_num_threads(), MAX_THREADS)
         with self._fixed_mode(num_threads), coding(self.network, encoder):
             self.network.compress(_channels_last(pad_to_multiple(image.float(), STRIDE)), **self._coding_point(lmbda))
-        return CodedImage(encoder.finish(), encoder.digest, num_threads)
+        return CodedImage(encoder.finish(), encoder.digest, num_threads, encoder.num_bits)
 
     @torch.no_grad()
     def decompress(self, coded: CodedImage, height: int, width: int, lmbda: float | None = None) -> Tensor:

@@ -8,6 +8,7 @@ A table of CompressAI's ends with an entry for all values that it does not hold.
 from the table follows after the call's symbols: the number of its hexadecimal digits, then the digits.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +25,16 @@ _NUM_DIGITS, _DIGIT, _BIT = stream.model.Uniform(_MAX_DIGITS + 1), stream.model.
 
 
 class Tables(NamedTuple):
-    """An entropy model's CDF tables: their distributions, the value of each one's first entry, its escape entry."""
+    """An entropy model's CDF tables: their distributions, the value of each one's first entry, its escape entry.
+
+    Attributes:
+        num_bits: what each entry of each table costs, -log2 of its probability.
+    """
 
     models: list[Distribution]
     offsets: Integers
     escapes: Integers
+    num_bits: list[NDArray[np.float64]]
 
 
 def read_tables(model: EntropyModel) -> Tables:
@@ -36,13 +42,19 @@ def read_tables(model: EntropyModel) -> Tables:
     cdfs, lengths = model.quantized_cdf.cpu().numpy(), model.cdf_length.cpu().numpy()
     rows = [np.diff(cdf[:length]).astype(np.float64) for cdf, length in zip(cdfs, lengths, strict=True)]
     models = [stream.model.Categorical(row / row.sum(), perfect=False) for row in rows]
-    return Tables(models, model.offset.cpu().numpy(), lengths.astype(np.int32) - 2)
+    num_bits = [np.log2(row.sum() / np.maximum(row, 1)) for row in rows]
+    return Tables(models, model.offset.cpu().numpy(), lengths.astype(np.int32) - 2, num_bits)
 
 
 class SymbolEncoder:
-    """Appends arrays of symbols to one string."""
+    """Appends arrays of symbols to one string.
+
+    Attributes:
+        num_bits: what the symbols so far should cost by their tables, without the sides of `encode_sides`.
+    """
 
     def __init__(self) -> None:
+        self.num_bits = 0.0
         self._encoder = stream.queue.RangeEncoder()
         self._digest = xxhash.xxh32()
 
@@ -62,7 +74,9 @@ class SymbolEncoder:
         start = 0
         for index in np.flatnonzero(counts):
             run = slice(start, start := start + counts[index])
-            self._encoder.encode(np.where(is_escaped[run], escape[run], entries[run]), tables.models[index])
+            coded = np.where(is_escaped[run], escape[run], entries[run])
+            self._encoder.encode(coded, tables.models[index])
+            self.num_bits += float(tables.num_bits[index][coded].sum())
         self._encode_escaped(np.where(entries < 0, -2 * entries - 1, 2 * (entries - escape))[is_escaped])
 
     def _encode_escaped(self, values: Integers) -> None:
@@ -73,6 +87,7 @@ class SymbolEncoder:
             digits = (values[:, None] >> 4 * places) & 15
             self._encoder.encode(num_digits, _NUM_DIGITS)
             self._encoder.encode(digits[places < num_digits[:, None]].astype(np.int32), _DIGIT)
+            self.num_bits += len(values) * math.log2(_MAX_DIGITS + 1) + 4 * int(num_digits.sum())
 
     def encode_sides(self, positions: Integers, are_above: Integers, count: int) -> None:
         """Append a few of `count` positions, usually none, and a bit for each.

@@ -28,8 +28,8 @@ HEADLINE = {
 }  # fmt: skip
 """The one score of each task, in [0, 1], that tables, figures and BD-rates show.
 
-Where several networks judged a task, `task` holds the mean of their scores, and `task@network` those of each. Beside the
-headline score lie the ends of its 95 % bootstrap interval over images, `top1_low` and `top1_high`.
+Where several networks judged a task, `task` holds the mean of their scores, and `task@network` those of each. Beside
+the headline score lie the ends of its 95 % bootstrap interval over images, `top1_low` and `top1_high`.
 """
 
 FULL_REFERENCE = ("psnr_db", "ms_ssim", "mlclipsim")
@@ -61,7 +61,7 @@ class Point:
     bpp: float
     """Bits per pixel of the real streams, headers included."""
     bpp_estimated: float | None
-    """Bits per pixel according to the likelihoods."""
+    """Bits per pixel that the symbols should take by the codec's probability tables."""
     psnr_db: float
     ms_ssim: float
     mlclipsim: float
@@ -103,6 +103,9 @@ class Results:
     ceiling: TaskScores
     """Scores of the tasks on the uncompressed images."""
     environment: dict[str, str]
+    networks: dict[str, list[str]] = field(default_factory=dict)
+    command: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_tasks(self.ceiling)
@@ -235,6 +238,7 @@ def _check_type(what: str, value: Any, kind: Any) -> None:
 
 def _check_tasks(tasks: TaskScores) -> None:
     for task, scores in tasks.items():
+        task = task.partition('@')[0]
         if task not in HEADLINE:
             raise ValueError(_unknown("task", task, HEADLINE))
         _check_type(task, scores, dict)

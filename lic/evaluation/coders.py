@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lic.bitstream import FIXED_BYTES, decode, encode
+from lic.bitstream import Encoded, decode, encode_with_estimate
 from lic.codecs import LoadedCodec
 from lic.config import BaselineName
 from lic.images import to_uint8
@@ -26,17 +26,15 @@ class Coder(Protocol):
     lmbda: float | None
     quality: int | None
     checkpoint: str | None
+    fingerprint: str
+    is_threadsafe: bool
 
-    def encode(self, image: Tensor) -> bytes:
-        """Return the stream of one image, (1, 3, H, W), RGB in [0, 1]."""
+    def encode(self, image: Tensor) -> Encoded:
+        """Return the stream of one image, (1, 3, H, W), RGB in [0, 1], and how long it should be."""
         ...
 
     def decode(self, stream: bytes) -> Tensor:
         """Return the image in a stream, (1, 3, H, W), RGB in [0, 1]."""
-        ...
-
-    def estimate_bpp(self, image: Tensor) -> float | None:
-        """Return the bits per pixel that the likelihoods of one image promise; None where there are none."""
         ...
 
 
@@ -44,6 +42,7 @@ class LearnedCoder:
     """A codec's checkpoint and one of its lmbdas, through `.lic` streams."""
 
     quality: int | None = None
+    is_threadsafe = False
 
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device) -> None:
         self._loaded, self._lmbda = loaded, lmbda
@@ -54,21 +53,15 @@ class LearnedCoder:
         self.distortion: str | None = loaded.header.distortion
         self.lmbda: float | None = lmbda
         self.checkpoint: str | None = loaded.sha256
+        self.fingerprint = f"{loaded.sha256} {lmbda}"
 
-    def encode(self, image: Tensor) -> bytes:
+    def encode(self, image: Tensor) -> Encoded:
         """Return the `.lic` stream of one image."""
-        return encode(image, self._loaded, self._lmbda)
+        return encode_with_estimate(image, self._loaded, self._lmbda)
 
     def decode(self, stream: bytes) -> Tensor:
         """Return the image in a `.lic` stream, on the CPU."""
         return decode(stream, self._loaded).cpu()
-
-    @torch.no_grad()
-    def estimate_bpp(self, image: Tensor) -> float:
-        """Return the estimate of a forward pass in eval mode, and what any stream costs beyond its symbols."""
-        fixed = 8 * FIXED_BYTES / image[0, 0].numel()
-        codec = self._loaded.codec
-        return float(codec(image.to(codec.device), self._lmbda if codec.lmbdas else None).bpp.mean()) + fixed
 
 
 class PillowCoder:
@@ -77,26 +70,25 @@ class PillowCoder:
     distortion: str | None = None
     lmbda: float | None = None
     checkpoint: str | None = None
+    is_threadsafe = True
 
     def __init__(self, name: BaselineName, quality: int) -> None:
         self.codec: str = name
         self.quality: int | None = quality
+        self.fingerprint = f"{name} {quality} Pillow"
         self._settings = {"optimize": True} if name == "jpeg" else {"method": 6}
 
-    def encode(self, image: Tensor) -> bytes:
+    def encode(self, image: Tensor) -> Encoded:
         """Return the bytes of the file."""
         file = io.BytesIO()
         pixels = to_uint8(image)[0].permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(file, self.codec, quality=self.quality, **self._settings)
-        return file.getvalue()
+        return Encoded(file.getvalue(), None)
 
     def decode(self, stream: bytes) -> Tensor:
         """Return the image in a file."""
         pixels = np.array(Image.open(io.BytesIO(stream)).convert("RGB"))
         return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-    def estimate_bpp(self, image: Tensor) -> None:
-        """Return None: there are no likelihoods."""
 
 
 QUALITIES: dict[BaselineName, tuple[int, ...]] = {"jpeg": (5, 10, 20, 40), "webp": (0, 10, 30, 60)}
@@ -108,7 +100,7 @@ def quality_for_bpp(name: BaselineName, images: list[Tensor], bpp: float) -> int
 
     def mean_bpp(quality: int) -> float:
         coder = PillowCoder(name, quality)
-        return sum(8 * len(coder.encode(image)) / image[0, 0].numel() for image in images) / len(images)
+        return sum(8 * len(coder.encode(image).content) / image[0, 0].numel() for image in images) / len(images)
 
     low, high = 1, 95
     while low < high:

@@ -1,9 +1,11 @@
 """Coders x images x tasks -> points of a rate-task curve: every image is coded to bytes, decoded, and judged once."""
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,11 +13,18 @@ from torch import Tensor
 from lic.curves.results import Point
 from lic.distortions import MLCLIPSim
 from lic.evaluation.coders import Coder
-from lic.images import quantise, read_image, write_image
+from lic.evaluation.records import WHOLE, Measured, Record, Records, Shard
+from lic.images import image_size, quantise, read_image, write_file, write_image
 from lic.metrics import ms_ssim, psnr_db
 from lic.tasks import Task
 
 MAX_BATCH, MAX_BATCH_PX = 16, 2**20  # what networks see together; codecs get images singly
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images done, and of those that this process has to do."""
+
+Scores = dict[str, dict[str, float]]
+OwnImages = Sequence[tuple[Task, frozenset[Path]]]
 
 
 class Coded(NamedTuple):
@@ -28,78 +37,103 @@ class Coded(NamedTuple):
     decode_seconds: float
 
 
-class _Qualities(NamedTuple):
-    psnr_db: float
-    ms_ssim: float
-    mlclipsim: float
-
-
-Progress = Callable[[int], None]
-"""Called with the number of images done since the last call."""
-
-
 def evaluate(
     coder: Coder,
-    images: Sequence[Path],
+    batches: Sequence[list[Path]],
     tasks: Sequence[Task],
     metric: MLCLIPSim,
-    progress: Progress = lambda _: None,
-    save_to: Path | None = None,
-) -> Point:
-    """Return the point that a coder reaches on images.
+    records: Records,
+    shard: Shard = WHOLE,
+    progress: Progress = lambda *_: None,
+    samples: dict[Path, Path] | None = None,
+) -> list[Record]:
+    """Return what became of each image, after coding and judging those of which there is no record yet.
 
     Args:
         coder: the operating point.
-        images: the files to code, no two alike.
-        tasks: what judges the reconstructions; their images are among `images`.
+        batches: the files to code, no two alike, as `plan_batches` returns them.
+        tasks: what judges the reconstructions.
         metric: ML-CLIPSim in eval mode.
+        records: of this coder, these images and tasks.
+        shard: this process's part of the work; all of it is returned.
         progress: told of the images done.
-        save_to: folder that gets the decoded images as PNG.
+        samples: images whose reconstructions are kept: PNG files to write, each with a JSON of what was measured.
 
     Raises:
         ValueError: an image that cannot be read, or a reconstruction that equals the original: tasks must never see
             originals.
     """
-    coded: list[Coded] = []
-    qualities: list[_Qualities] = []
-    judges = _Judges(tasks, images)
-    for paths, originals in _batches(images):
-        results = [code(coder, image[None], path) for image, path in zip(originals, paths, strict=True)]
-        reconstructions = torch.cat([result.reconstruction for result in results])
-        judges.see(paths, reconstructions)
-        qualities += _measure(reconstructions, originals, metric)
-        coded += [result._replace(reconstruction=torch.empty(0)) for result in results]
-        if save_to is not None:
-            for path, result in zip(paths, results, strict=True):
-                write_image(result.reconstruction, save_to / f"{path.stem}.png")
-        progress(len(paths))
-    estimates = [result.bpp_estimated for result in coded if result.bpp_estimated is not None]
-    return Point(
-        lmbda=coder.lmbda,
-        quality=coder.quality,
-        checkpoint=coder.checkpoint,
-        bpp=_mean([result.bpp for result in coded]),
-        bpp_estimated=_mean(estimates) if estimates else None,
-        psnr_db=_mean([quality.psnr_db for quality in qualities]),
-        ms_ssim=_mean([quality.ms_ssim for quality in qualities]),
-        mlclipsim=_mean([quality.mlclipsim for quality in qualities]),
-        encode_seconds=_mean([result.encode_seconds for result in coded]),
-        decode_seconds=_mean([result.decode_seconds for result in coded]),
-        num_images=len(images),
-        tasks=judges.scores(),
-    )
+    samples = samples or {}
+    own = [(task, frozenset(task.images)) for task in tasks]
+
+    def prepare(paths: Sequence[Path]) -> tuple[list[Tensor], list[Coded]]:
+        originals = [read_image(path) for path in paths]
+        return originals, [code(coder, *pair) for pair in zip(originals, paths, strict=True)] if is_ahead else []
+
+    def finish(paths: Sequence[Path], prepared: tuple[list[Tensor], list[Coded]]) -> list[Record]:
+        originals, coded = prepared
+        coded = coded or [code(coder, *pair) for pair in zip(originals, paths, strict=True)]
+        shown = [each.reconstruction for each in coded]
+        measured = _measure(coded, originals, metric)
+        found = [Record(*each) for each in zip(_predict(own, paths, shown), measured, strict=True)]
+        for path, image, record in zip(paths, shown, found, strict=True):
+            if path in samples:
+                write_sample(samples[path], image, record)
+        return found
+
+    is_ahead = coder.is_threadsafe
+    redo = {i for i, paths in enumerate(batches) for path in paths if path in samples and not samples[path].exists()}
+    return _work(batches, redo, records, shard, prepare, finish, progress)
 
 
-def uncompressed(images: Sequence[Path], tasks: Sequence[Task], progress: Progress = lambda _: None) -> "Ceiling":
-    """Return the tasks' scores on the originals."""
-    judges = _Judges(tasks, images)
-    for paths, originals in _batches(images):
-        judges.see(paths, originals)
-        progress(len(paths))
-    return judges.scores()
+def predict_originals(
+    batches: Sequence[list[Path]],
+    tasks: Sequence[Task],
+    records: Records,
+    shard: Shard = WHOLE,
+    progress: Progress = lambda *_: None,
+) -> list[Record]:
+    """Return the tasks' predictions on the uncompressed images, after making those that are not on record."""
+    own = [(task, frozenset(task.images)) for task in tasks]
+
+    def prepare(paths: Sequence[Path]) -> list[Tensor]:
+        return [read_image(path) for path in paths]
+
+    def finish(paths: Sequence[Path], originals: list[Tensor]) -> list[Record]:
+        return [Record(predictions, None) for predictions in _predict(own, paths, originals)]
+
+    return _work(batches, set(), records, shard, prepare, finish, progress)
 
 
-Ceiling = dict[str, dict[str, float]]
+Prepared = TypeVar("Prepared")
+
+
+def _work(
+    batches: Sequence[list[Path]],
+    redo: set[int],
+    records: Records,
+    shard: Shard,
+    prepare: Callable[[Sequence[Path]], Prepared],
+    finish: Callable[[Sequence[Path], Prepared], list[Record]],
+    progress: Progress,
+) -> list[Record]:
+    """Do this process's part of the batches without a record, each prepared while the one before is finished."""
+    done = records.read().keys() - redo
+    shard.barrier()  # before anybody adds to what the others read
+    left = [i for i in range(len(batches)) if i not in done][shard.rank :: shard.world]
+    total = sum(len(batches[i]) for i in left)
+    num_done = 0
+    progress(0, total)
+    with ThreadPoolExecutor(1) as pool:
+        futures = [pool.submit(prepare, batches[i]) for i in left[:1]]
+        for position, i in enumerate(left):
+            prepared = futures.pop().result()
+            futures += [pool.submit(prepare, batches[following]) for following in left[position + 1 : position + 2]]
+            records.append(i, finish(batches[i], prepared))
+            num_done += len(batches[i])
+            progress(num_done, total)
+    shard.barrier()
+    return [record for batch in records.read().values() for record in batch]
 
 
 def code(coder: Coder, image: Tensor, path: Path) -> Coded:
@@ -111,63 +145,82 @@ def code(coder: Coder, image: Tensor, path: Path) -> Coded:
     start = time.perf_counter()
     stream = coder.encode(image)
     encoded = time.perf_counter()
-    reconstruction = quantise(coder.decode(stream))
+    reconstruction = quantise(coder.decode(stream.content))
     decoded = time.perf_counter()
     if reconstruction.shape != image.shape:
         sizes = f"{tuple(image.shape)} -> {tuple(reconstruction.shape)}"
         raise ValueError(f"{coder.codec} changed the size of {path}: {sizes}")
     if torch.equal(reconstruction, image) and not torch.equal(image, image[..., :1, :1].expand_as(image)):
         raise ValueError(f"{coder.codec} gave back the original of {path}: a task must not see originals")
-    bpp = 8 * len(stream) / image[0, 0].numel()
-    return Coded(reconstruction, bpp, coder.estimate_bpp(image), encoded - start, decoded - encoded)
+    num_px = image[0, 0].numel()
+    estimate = None if stream.num_bits_estimated is None else stream.num_bits_estimated / num_px
+    return Coded(reconstruction, 8 * len(stream.content) / num_px, estimate, encoded - start, decoded - encoded)
 
 
-def _measure(reconstructions: Tensor, originals: Tensor, metric: MLCLIPSim) -> list[_Qualities]:
-    device = metric.layer_weights.device
-    with torch.no_grad():
-        similarity = metric(reconstructions.to(device), originals.to(device)).cpu()
-    columns = (psnr_db(reconstructions, originals), ms_ssim(reconstructions, originals), similarity)
-    return [_Qualities(*map(float, row)) for row in zip(*columns, strict=True)]
+def write_sample(path: Path, image: Tensor, record: Record) -> None:
+    """Write an image as PNG, after a JSON beside it with its record: where the PNG is, both are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    measured = record.measured._asdict() if record.measured else {}
+    write_file(json.dumps({**measured, "tasks": record.predictions}).encode(), path.with_suffix(".json"))
+    write_image(image, path)
 
 
-class _Judges:
-    """Collects each task's predictions on its own images, whatever the order in which images come."""
-
-    def __init__(self, tasks: Sequence[Task], images: Sequence[Path]) -> None:
-        self.tasks = tasks
-        self._positions = [{path.resolve(): i for i, path in enumerate(task.images)} for task in tasks]
-        self._predictions: list[list[object]] = [[None] * len(task.images) for task in tasks]
-        coded = {path.resolve() for path in images}
-        missing = [path for positions in self._positions for path in positions if path not in coded]
-        assert not missing, f"task images that nobody codes: {missing[:3]}"
-
-    def see(self, paths: Sequence[Path], images: Tensor) -> None:
-        """Let every task predict on those of the images, (N, 3, H, W), that are its own."""
-        for task, positions, predictions in zip(self.tasks, self._positions, self._predictions, strict=True):
-            own = [i for i, path in enumerate(paths) if path.resolve() in positions]
-            if own:
-                for i, prediction in zip(own, task.predict(images[own]), strict=True):
-                    predictions[positions[paths[i].resolve()]] = prediction
-
-    def scores(self) -> Ceiling:
-        """Return each task's scores by its name."""
-        return {task.name: task.score(p) for task, p in zip(self.tasks, self._predictions, strict=True)}
+def average(coder: Coder, records: Sequence[Record], scores: Scores) -> Point:
+    """Return the point of a coder's records, with its tasks' scores."""
+    rows = [record.measured for record in records if record.measured]
+    assert len(rows) == len(records) > 0, "an image that was not coded"
+    estimates = [row.bpp_estimated for row in rows if row.bpp_estimated is not None]
+    return Point(
+        lmbda=coder.lmbda,
+        quality=coder.quality,
+        checkpoint=coder.checkpoint,
+        bpp=_mean([row.bpp for row in rows]),
+        bpp_estimated=_mean(estimates) if estimates else None,
+        psnr_db=_mean([row.psnr_db for row in rows]),
+        ms_ssim=_mean([row.ms_ssim for row in rows]),
+        mlclipsim=_mean([row.mlclipsim for row in rows]),
+        encode_seconds=_mean([row.encode_seconds for row in rows]),
+        decode_seconds=_mean([row.decode_seconds for row in rows]),
+        num_images=len(rows),
+        tasks=scores,
+    )
 
 
-def _batches(images: Sequence[Path]) -> Iterator[tuple[list[Path], Tensor]]:
-    """Yield neighbours of one size with their pixels, (N, 3, H, W)."""
-    paths: list[Path] = []
-    pixels: list[Tensor] = []
+def plan_batches(images: Sequence[Path]) -> list[list[Path]]:
+    """Return neighbours of one size, as many as networks see together; the same whoever asks."""
+    batches: list[list[Path]] = []
+    size = (0, 0)
     for path in images:
-        image = read_image(path)
-        is_full = (len(paths) + 1) * image[0, 0].numel() > MAX_BATCH_PX or len(paths) == MAX_BATCH
-        if paths and (is_full or image.shape != pixels[0].shape):
-            yield paths, torch.cat(pixels)
-            paths, pixels = [], []
-        paths.append(path)
-        pixels.append(image)
-    if paths:
-        yield paths, torch.cat(pixels)
+        own = image_size(path)
+        is_full = batches and (len(batches[-1]) + 1) * own[0] * own[1] > MAX_BATCH_PX
+        if own != size or is_full or len(batches[-1]) == MAX_BATCH:
+            batches.append([])
+        batches[-1].append(path)
+        size = own
+    return batches
+
+
+def _predict(own: OwnImages, paths: Sequence[Path], images: Sequence[Tensor]) -> list[dict[str, Any]]:
+    """Return each image's predictions by the tasks whose image it is."""
+    predictions: list[dict[str, Any]] = [{} for _ in paths]
+    for task, its_paths in own:
+        positions = [i for i, path in enumerate(paths) if path in its_paths]
+        found = task.predict(torch.cat([images[i] for i in positions])) if positions else []
+        for i, prediction in zip(positions, found, strict=True):
+            predictions[i][task.name] = prediction
+    return predictions
+
+
+def _measure(coded: Sequence[Coded], originals: Sequence[Tensor], metric: MLCLIPSim) -> list[Measured]:
+    device = metric.layer_weights.device
+    shown, references = torch.cat([each.reconstruction for each in coded]), torch.cat(list(originals))
+    with torch.no_grad():
+        similarity = metric(shown.to(device), references.to(device)).cpu()
+    columns = (psnr_db(shown, references), ms_ssim(shown, references), similarity)
+    return [
+        Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, *map(float, row))
+        for each, row in zip(coded, zip(*columns, strict=True), strict=True)
+    ]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,5 +1,6 @@
 """What a training hands its checkpoint to: the validation images coded to bytes, decoded, judged, compared, drawn."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from lic.data.crops import split_folder
 from lic.distortions import build_mlclipsim
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code
-from lic.evaluation.rate_task import RateTask, build_rate_tasks, photographs
+from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset, readable
 from lic.images import crop_to, list_images, pad_at_least, read_image
+from lic.tasks import build_tasks
 
 GRID_IMAGES = 8
 
@@ -28,9 +30,12 @@ class Judge:
         metric = build_mlclipsim(config.mlclipsim).to(device)
         if config.data == "folder":
             folder = Path(str(config.data_root)).expanduser()
-            self.rate_task = photographs(folder, split_folder(list_images(folder))[1][: config.limit], metric)
+            images = readable(split_folder(list_images(folder))[1][: config.limit])
+            self.rate_task = RateTask(describe_folder(folder, images), images, [], metric)
         else:
-            (self.rate_task,) = build_rate_tasks(config.task, None, metric, device, config.limit)
+            ((dataset, images, tasks),) = group_by_dataset(build_tasks(config.task, [], None, device, config.limit))
+            self.rate_task = RateTask(dataset, images, tasks, metric)
+        self.rate_task.config = dataclasses.asdict(config)
         _ = self.rate_task.ceiling  # whatever is missing shows before the training, not after it
 
     def __call__(self, checkpoint: Path, folder: Path, is_final: bool) -> Sequence[Results]:
@@ -42,6 +47,7 @@ class Judge:
             is_final: whether to compare with JPEG and WebP too.
         """
         loaded = load_codec(checkpoint)
+        self.rate_task.folder = folder if is_final else None  # for samples
         coders: list[Coder] = [LearnedCoder(loaded, lmbda, self.device) for lmbda in loaded.header.lmbda]
         results = self.rate_task.results(coders)
         if is_final:

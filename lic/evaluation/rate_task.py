@@ -1,101 +1,204 @@
 """A rate-task evaluation: one dataset's images, the tasks on them, their ceiling, and results of any coders."""
 
-from collections.abc import Sequence
-from functools import cached_property, partial
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
-from lic.config import BaselineName, TaskName
-from lic.curves.results import Point, Results, read_environment
+from lic.config import BaselineName
+from lic.curves.results import HEADLINE, Point, Results, read_environment
+from lic.data.scenes import cache_folder
 from lic.distortions import MLCLIPSim
-from lic.evaluation.coders import QUALITIES, Coder, PillowCoder, quality_for_bpp
-from lic.evaluation.evaluate import Ceiling, evaluate, uncompressed
+from lic.evaluation.coders import Coder, PillowCoder, quality_for_bpp
+from lic.evaluation.evaluate import (
+    Progress,
+    Scores,
+    average,
+    evaluate,
+    plan_batches,
+    predict_originals,
+    write_sample,
+)  # fmt: skip
+from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
-from lic.tasks import Task, build_task
+from lic.tasks import Task
+
+NUM_SAMPLES = 6
+"""Images whose reconstructions are kept for the report and W&B."""
 
 
 class RateTask:
-    """What coders are compared on."""
+    """What coders are compared on.
 
-    def __init__(self, dataset: str, images: Sequence[Path], tasks: Sequence[Task], metric: MLCLIPSim) -> None:
+    Args:
+        dataset: what the images are.
+        images: their files, no two alike.
+        tasks: what judges them.
+        metric: ML-CLIPSim in eval mode.
+        folder: gets the records of what was done, so that it is not done again, and samples; None: neither.
+        config: the run's settings, for the results files.
+        shard: this process's part of the work.
+        num_samples: how many images' reconstructions are kept; None: all.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        images: Sequence[Path],
+        tasks: Sequence[Task],
+        metric: MLCLIPSim,
+        folder: Path | None = None,
+        config: dict[str, Any] | None = None,
+        shard: Shard = WHOLE,
+        num_samples: int | None = NUM_SAMPLES,
+    ) -> None:
         self.dataset, self.images, self.tasks, self.metric = dataset, list(images), list(tasks), metric
-        self.console = Console(stderr=True)
+        self.folder, self.config, self.shard = folder, config or {}, shard
+        self._num_samples = num_samples
+        self.console = Console(stderr=True, quiet=shard.rank > 0)
 
     @cached_property
-    def ceiling(self) -> Ceiling:
+    def originals(self) -> list[Record]:
+        """The tasks' predictions on the uncompressed images, from the cache where the same was asked before."""
+        merged: dict[Path, dict[str, Any]] = {path: {} for path in self.images}
+        for task in self.tasks:
+            key = records_key(task.images, task.name, task.fingerprint, str(self.metric.layer_weights.device))
+            records = Records(cache_folder() / "ceilings", key, self.shard.rank)
+            with self._progress(f"uncompressed, {task.name}") as progress:
+                found = predict_originals(plan_batches(task.images), [task], records, self.shard, progress)
+            for path, record in zip(task.images, found, strict=True):
+                merged[path] |= record.predictions
+        return [Record(predictions, None) for predictions in merged.values()]
+
+    @cached_property
+    def ceiling(self) -> Scores:
         """The tasks' scores on the uncompressed images."""
-        with self._progress() as progress:
-            bar = progress.add_task("uncompressed", total=len(self.images))
-            return uncompressed(self.images, self.tasks, partial(progress.advance, bar))
+        return self._scores(self.originals)
 
-    def results(self, coders: Sequence[Coder], save_to: Path | None = None) -> list[Results]:
-        """Return one result per codec and distortion, its operating points in order of rate.
-
-        Args:
-            coders: the operating points.
-            save_to: folder that gets a folder of decoded images for each of them.
-        """
-        ceiling = self.ceiling if self.tasks else {}
+    def results(self, coders: Sequence[Coder]) -> list[Results]:
+        """Return one result per codec and distortion, its operating points in order of rate."""
+        ceiling = self.ceiling
+        self._write_originals()
         points: dict[tuple[str, str | None], list[Point]] = {}
-        with self._progress() as progress:
-            for coder in coders:
-                setting = f"quality {coder.quality}" if coder.lmbda is None else f"lmbda {coder.lmbda:g}"
-                name = " ".join(filter(None, (coder.codec, coder.distortion, setting)))
-                bar = progress.add_task(name, total=len(self.images))
-                folder = save_to / name.replace(" ", "-") if save_to else None
-                if folder:
-                    folder.mkdir(parents=True, exist_ok=True)
-                advance = partial(progress.advance, bar)
-                point = evaluate(coder, self.images, self.tasks, self.metric, advance, folder)
+        for coder in coders:
+            records = self._evaluate(coder)
+            if self.shard.rank == 0:
+                point = average(coder, records, self._scores(records))
                 points.setdefault((coder.codec, coder.distortion), []).append(point)
-        environment = read_environment()
+        networks: dict[str, list[str]] = {}
+        for task in self.tasks:
+            networks.setdefault(task.name.partition("@")[0], []).append(task.network)
+        command = shlex.join(["python", *sys.argv])
         return [
-            Results(codec, distortion, self.dataset, tuple(group), ceiling, environment)
+            Results(codec, distortion, self.dataset, tuple(group), ceiling, read_environment(), networks, command,
+                    self.config)
             for (codec, distortion), group in points.items()
-        ]
+        ]  # fmt: skip
+
+    def _evaluate(self, coder: Coder) -> list[Record]:
+        tasks = [f"{task.name} {task.fingerprint}" for task in self.tasks]
+        device = str(self.metric.layer_weights.device)
+        key = records_key(self.images, coder.fingerprint, self._metric_digest, device, *tasks)
+        records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
+        place = self._samples / (f"{coder.codec}-{coder.distortion}" if coder.distortion else coder.codec)
+        place /= f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}"
+        samples = {path: place / name for path, name in self.sampled.items()}
+        with self._progress(_describe(coder)) as progress:
+            return evaluate(coder, self._batches, self.tasks, self.metric, records, self.shard, progress, samples)
+
+    @cached_property
+    def _metric_digest(self) -> str:
+        weights = b"".join(tensor.cpu().numpy().tobytes() for tensor in self.metric.state_dict().values())
+        return hashlib.sha256(weights + repr((self.metric.layers, self.metric.tower.input_px)).encode()).hexdigest()
+
+    @cached_property
+    def _batches(self) -> list[list[Path]]:
+        return plan_batches(self.images)
+
+    @property
+    def _samples(self) -> Path:
+        return (self.folder or Path()) / "samples"
+
+    @property
+    def sampled(self) -> dict[Path, str]:
+        """File names of the images whose reconstructions are kept."""
+        return _sample_names(self.images[: self._num_samples]) if self.folder else {}
+
+    def _scores(self, records: Sequence[Record]) -> Scores:
+        """Return each task's scores; where several networks judge a task, their mean under the task's own name."""
+        if self.shard.rank:
+            return {}
+        predictions = dict(zip(self.images, (record.predictions for record in records), strict=True))
+        originals = dict(zip(self.images, (record.predictions for record in self.originals), strict=True))
+        scores: Scores = {}
+        groups: dict[str, list[dict[str, float]]] = {}
+        for task in self.tasks:
+            shown, reference = ([by[path][task.name] for path in task.images] for by in (predictions, originals))
+            scores[task.name] = task.score(shown, reference)
+            if "@" in task.name:
+                groups.setdefault(task.name.partition("@")[0], []).append(scores[task.name])
+        for name, group in groups.items():
+            scores[name] = {key: sum(each[key] for each in group) / len(group) for key in group[0]
+                            if not key.startswith(f"{HEADLINE[name]}_")}  # fmt: skip  # ends of intervals have no mean
+        return scores
+
+    def _write_originals(self) -> None:
+        """Write the sampled originals with their predictions, and what the predictions' ids mean."""
+        if not self.sampled or self.shard.rank:
+            return
+        for path, record in zip(self.images, self.originals, strict=True):
+            if path in self.sampled:
+                write_sample(self._samples / "original" / self.sampled[path], read_image(path), record)
+        names = {task.name: task.classes for task in self.tasks}
+        (self._samples / "classes.json").write_text(json.dumps(names, indent=1), encoding="utf-8")
 
     def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
         """Return each baseline at the quality whose rate on these images is nearest to a rate."""
         images = [read_image(path) for path in self.images]
         return [PillowCoder(name, quality_for_bpp(name, images, bpp)) for name in names]
 
-    def _progress(self) -> Progress:
+    @contextmanager
+    def _progress(self, name: str) -> Iterator[Progress]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        return Progress(*columns, TimeRemainingColumn(), console=self.console)
+        with Bars(*columns, TimeRemainingColumn(), console=self.console) as bars:
+            bar = bars.add_task(name, total=len(self.images))
+            yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
-def baseline_grid(names: Sequence[BaselineName]) -> list[Coder]:
-    """Return the baselines at all qualities of their grids."""
-    return [PillowCoder(name, quality) for name in names for quality in QUALITIES[name]]
+def _describe(coder: Coder) -> str:
+    setting = f"quality {coder.quality}" if coder.lmbda is None else f"lmbda {coder.lmbda:g}"
+    return " ".join(filter(None, (coder.codec, coder.distortion, setting)))
 
 
-def build_rate_tasks(
-    names: Sequence[TaskName], data_root: Path | None, metric: MLCLIPSim, device: torch.device, limit: int | None
-) -> list[RateTask]:
-    """Return one evaluation per dataset: tasks on the same images share it.
+def _sample_names(images: Sequence[Path]) -> dict[Path, str]:
+    """Return a file name for each image: its own, as PNG, numbered where folders hold several of a name."""
+    is_unique = len({path.stem for path in images}) == len(images)
+    return {path: f"{path.stem}.png" if is_unique else f"{i:06d}-{path.stem}.png" for i, path in enumerate(images)}
 
-    Args:
-        names: at least one task.
-        data_root: where the data is; None for the demo scenes.
-        metric: ML-CLIPSim.
-        device: of the task networks.
-        limit: use only the first so many images of each task.
-    """
-    tasks = [build_task(name, data_root, device, limit) for name in names]
-    evaluations = []
+
+def group_by_dataset(tasks: Sequence[Task]) -> list[tuple[str, list[Path], list[Task]]]:
+    """Return dataset, images and tasks of each evaluation: tasks on the same images share one."""
+    groups = []
     for dataset in dict.fromkeys(task.dataset for task in tasks):
         own = [task for task in tasks if task.dataset == dataset]
-        images = dict.fromkeys(path.resolve() for task in own for path in task.images)
-        evaluations.append(RateTask(dataset, list(images), own, metric))
-    return evaluations
+        for task in own:
+            task.images = [path.resolve() for path in task.images]  # the demo scenes' sets link to the same files
+        groups.append((dataset, list(dict.fromkeys(path for task in own for path in task.images)), own))
+    return groups
 
 
-def photographs(folder: Path, images: Sequence[Path], metric: MLCLIPSim) -> RateTask:
-    """Return an evaluation of images without labels: rate and full-reference metrics only."""
-    return RateTask(f"{len(images)} images of {folder.name}", readable(images), [], metric)
+def describe_folder(folder: Path, images: Sequence[Path]) -> str:
+    """Return what results files call a folder of photographs."""
+    return f"{len(images)} images of {folder.name}"
 
 
 def readable(images: Sequence[Path]) -> list[Path]:
@@ -104,7 +207,7 @@ def readable(images: Sequence[Path]) -> list[Path]:
     for path in images:
         try:
             read_image(path)
-            good.append(path)
+            good.append(path.resolve())
         except UnreadableImage as error:
             console.print(f"skipped: {error}", markup=False, highlight=False)
     if len(good) < len(images):

@@ -2,52 +2,69 @@
 
 import dataclasses
 import glob
+import itertools
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from lic.backbones.networks import build_network
 from lic.codecs import SHIPPED, load_codec
 from lic.config import EvalConfig, TaskName, require
 from lic.curves.results import Results
 from lic.curves.table import print_bd_rates, print_results
 from lic.curves.tracking import finish_wandb, log_results, start_wandb
+from lic.data.subset import subset
 from lic.distortions import build_mlclipsim
-from lic.evaluation.coders import Coder, LearnedCoder
+from lic.evaluation.coders import Coder, LearnedCoder, baseline_coders
 from lic.evaluation.judge import draw_grid, write_results
-from lic.evaluation.rate_task import RateTask, baseline_grid, build_rate_tasks, photographs
+from lic.evaluation.rate_task import NUM_SAMPLES, RateTask, describe_folder, group_by_dataset, readable
+from lic.evaluation.records import Shard, join_processes
 from lic.images import list_images
+from lic.tasks import Task, build_tasks
 
 ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 
 
 def evaluate_all(config: EvalConfig, console: Console) -> None:
-    """Run an evaluation and print, write and log what comes of it."""
+    """Run an evaluation and print, write and log what comes of it; one process of those that `torchrun` starts."""
+    shard = join_processes()
+    console.quiet = shard.rank > 0
     device = pick_device(config.device)
-    coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_grid(config.baseline)
-    folder = Path(config.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    rate_tasks = _rate_tasks(config, device, console)
-    start_wandb(config.wandb, f"eval-{folder.name}", dataclasses.asdict(config), folder, "eval")
+    coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_coders(config)
+    rate_tasks = _rate_tasks(config, device, shard, console)
     for rate_task in rate_tasks:
-        own = folder if len(rate_tasks) == 1 else folder / rate_task.dataset.split()[0].lower()
-        results = rate_task.results(coders, own if config.save_images else None)
-        paths = write_results(results, own)
-        learned = next((coder for coder in coders if coder.lmbda is not None), None)
-        if learned is not None:
-            draw_grid(learned, rate_task, 128, own / "reconstructions.png")
-        _show(results, console)
-        log_results(results, own)
-        written = [*paths, own / "curves.png"]
-        console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+        _ = rate_task.ceiling  # whatever is wrong with networks or labels shows before the first image is coded
+    if shard.rank == 0:
+        folder = Path(config.output)
+        start_wandb(config.wandb, f"eval-{folder.name}", dataclasses.asdict(config), folder, "eval")
+    for rate_task in rate_tasks:
+        results = rate_task.results(coders)
+        if shard.rank == 0:
+            _publish(results, rate_task, coders, console)
     finish_wandb(console)
 
 
+def _publish(results: Sequence[Results], rate_task: RateTask, coders: Sequence[Coder], console: Console) -> None:
+    folder = rate_task.folder
+    assert folder is not None
+    paths = write_results(results, folder)
+    learned = next((coder for coder in coders if coder.lmbda is not None), None)
+    if learned is not None:
+        draw_grid(learned, rate_task, 128, folder / "reconstructions.png")
+    _show(results, console)
+    log_results(results, folder)
+    written = [*paths, folder / "curves.png"]
+    console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+
+
 def pick_device(name: str) -> torch.device:
-    """Return a torch device; `auto` is the GPU where there is one."""
+    """Return a torch device; `auto` is the GPU where there is one, each of `torchrun`'s processes its own."""
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
@@ -83,16 +100,33 @@ def _matching(pattern: str) -> list[Path]:
     return found
 
 
-def _rate_tasks(config: EvalConfig, device: torch.device, console: Console) -> list[RateTask]:
+def _rate_tasks(config: EvalConfig, device: torch.device, shard: Shard, console: Console) -> list[RateTask]:
     metric = build_mlclipsim(config.mlclipsim).to(device)
-    if config.data_root is None:
+    root = Path(config.data_root).expanduser() if config.data_root else None
+    require(root is None or root.is_dir(), f"data_root {root} is not a folder")
+    if root is None:
         console.print("no --data_root: evaluating on the embedded demo scenes (synthetic; not COCO, not photographs)")
-        return build_rate_tasks(config.task or ALL_TASKS, None, metric, device, config.limit)
-    root = Path(config.data_root).expanduser()
-    require(root.is_dir(), f"data_root {root} is not a folder")
-    if config.task:
-        return build_rate_tasks(config.task, root, metric, device, config.limit)
-    return [photographs(root, list_images(root)[: config.limit], metric)]
+    if root is not None and not config.task:
+        photographs = list_images(root)
+        images = readable([photographs[i] for i in subset([str(path) for path in photographs], config.limit)])
+        groups = [(describe_folder(root, images), images, list[Task]())]
+    else:
+        weights = config.network_weights or []
+        networks = [build_network(name, None if file == "-" else file, device)
+                    for name, file in itertools.zip_longest(config.network or [], weights)]  # fmt: skip
+        groups = group_by_dataset(build_tasks(config.task or ALL_TASKS, networks, root, device, config.limit))
+    folder = Path(config.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    num_samples = None if config.save_images else NUM_SAMPLES
+    return [
+        RateTask(dataset, images, tasks, metric, folder if len(groups) == 1 else folder / _slug(dataset),
+                 dataclasses.asdict(config), shard, num_samples)
+        for dataset, images, tasks in groups
+    ]  # fmt: skip
+
+
+def _slug(dataset: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
 
 
 def _show(results: Sequence[Results], console: Console) -> None:

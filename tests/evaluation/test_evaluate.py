@@ -1,20 +1,23 @@
 """Evaluation: rates are real bytes, tasks see reconstructions only, and batching changes no number."""
 
+import json
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
+from lic.bitstream import Encoded
 from lic.codecs import load_codec
-from lic.curves.results import Point
+from lic.curves.results import HEADLINE, Point
 from lic.distortions import MLCLIPSim
 from lic.evaluation.coders import Coder, LearnedCoder, PillowCoder
-from lic.evaluation.evaluate import code, evaluate, uncompressed
-from lic.evaluation.rate_task import RateTask, photographs, readable
+from lic.evaluation.evaluate import code, evaluate, plan_batches
+from lic.evaluation.rate_task import RateTask, group_by_dataset, readable
+from lic.evaluation.records import Records
 from lic.images import crop_to, quantise, read_image, write_image
 from lic.metrics import ms_ssim, psnr_db
 
@@ -23,25 +26,24 @@ class Spoiler:
     """A coder whose decoder is a function of the image that it has just seen."""
 
     codec, distortion, lmbda, quality, checkpoint = "spoiler", None, None, 1, None
+    fingerprint, is_threadsafe = "spoiler", False
 
     def __init__(self, decoder: Callable[[Tensor], Tensor]) -> None:
         self.decoder = decoder
 
-    def encode(self, image: Tensor) -> bytes:
+    def encode(self, image: Tensor) -> Encoded:
         self.image = image
-        return bytes(10)
+        return Encoded(bytes(10), None)
 
     def decode(self, stream: bytes) -> Tensor:
         return self.decoder(self.image)
-
-    def estimate_bpp(self, image: Tensor) -> None:
-        return None
 
 
 class MeanColour:
     """A task whose score tells which pixels it was shown, and which images."""
 
-    dataset = "demo"
+    dataset, network, fingerprint = "demo", "mean", "of no weights"
+    classes: ClassVar[dict[int, str]] = {}
 
     def __init__(self, name: str, images: Sequence[Path]) -> None:
         self.name, self.images = name, list(images)
@@ -51,10 +53,10 @@ class MeanColour:
         self.batches.append(tuple(image.shape))
         return [float(each.double().mean()) for each in image]
 
-    def score(self, predictions: Sequence[float]) -> dict[str, float]:
-        assert len(predictions) == len(self.images)
+    def score(self, predictions: Sequence[float], originals: Sequence[float]) -> dict[str, float]:
+        assert len(predictions) == len(originals) == len(self.images)
         total = sum((i + 1) * prediction for i, prediction in enumerate(predictions))  # the order matters
-        headline = {"imagenet-cls": "top1", "coco-det": "ap", "voc-seg": "miou"}[self.name]
+        headline = HEADLINE[self.name.partition("@")[0]]
         return {headline: total / len(predictions)}
 
 
@@ -78,11 +80,11 @@ def by_hand(coder: Coder, images: list[Path], metric: MLCLIPSim) -> dict[str, fl
     for path in images:
         image = read_image(path)
         stream = coder.encode(image)
-        decoded = quantise(coder.decode(stream))
+        decoded = quantise(coder.decode(stream.content))
         with torch.no_grad():
             similarity = metric(decoded, image).item()
-        bpp = 8 * len(stream) / (image.shape[-2] * image.shape[-1])
-        estimate = coder.estimate_bpp(image) or 0.0
+        bpp = 8 * len(stream.content) / (image.shape[-2] * image.shape[-1])
+        estimate = (stream.num_bits_estimated or 0.0) / (image.shape[-2] * image.shape[-1])
         rows.append((bpp, estimate, psnr_db(decoded, image).item(), ms_ssim(decoded, image).item(), similarity))
     means = torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
     return dict(zip(("bpp", "bpp_estimated", "psnr_db", "ms_ssim", "mlclipsim"), means, strict=True))
@@ -94,27 +96,39 @@ def expected_scores(tasks: list[MeanColour], coder: Coder | None) -> dict[str, d
     for task in tasks:
         shown = [read_image(path) for path in task.images]
         if coder is not None:
-            shown = [quantise(coder.decode(coder.encode(image))) for image in shown]
-        (values,) = task.score([float(image.double().mean()) for image in shown]).items()
+            shown = [quantise(coder.decode(coder.encode(image).content)) for image in shown]
+        predictions = [float(image.double().mean()) for image in shown]
+        (values,) = task.score(predictions, predictions).items()
         scores[task.name] = {values[0]: pytest.approx(values[1], abs=1e-9)}
     return scores
 
 
+def reach(coder: Coder, images: list[Path], tasks: Sequence[MeanColour], metric: MLCLIPSim) -> Point:
+    """The point of one coder on images and tasks."""
+    ((point,),) = [each.points for each in RateTask("demo", images, tasks, metric).results([coder])]
+    return point
+
+
 def test_point_of_a_learned_codec(learned: LearnedCoder, images: list[Path], metric: MLCLIPSim) -> None:
     tasks = Tasks(images).all
-    done: list[int] = []
-    point = evaluate(learned, images, tasks, metric, done.append)
+    point = reach(learned, images, tasks, metric)
     for name, value in by_hand(learned, images, metric).items():
         assert getattr(point, name) == pytest.approx(value, rel=1e-5), name
     assert (point.lmbda, point.quality, point.checkpoint) == (0.01, None, learned.checkpoint)
-    assert point.num_images == sum(done) == 6 and len(done) > 1
-    assert point.encode_seconds > 0 and point.decode_seconds > 0
+    assert point.num_images == 6 and point.encode_seconds > 0 and point.decode_seconds > 0
     assert point.tasks == expected_scores(tasks, learned)
+
+
+def test_progress_counts_images(images: list[Path], metric: MLCLIPSim) -> None:
+    seen: list[tuple[int, int]] = []
+    batches = plan_batches(images)
+    evaluate(PillowCoder("jpeg", 30), batches, [], metric, Records(None), progress=lambda *each: seen.append(each))
+    assert seen == [(0, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
 
 
 def test_point_of_jpeg(images: list[Path], metric: MLCLIPSim) -> None:
     coder = PillowCoder("jpeg", 30)
-    point = evaluate(coder, images, [], metric)
+    point = reach(coder, images, [], metric)
     for name, value in by_hand(coder, images, metric).items():
         if name != "bpp_estimated":
             assert getattr(point, name) == pytest.approx(value, rel=1e-5), name
@@ -123,43 +137,46 @@ def test_point_of_jpeg(images: list[Path], metric: MLCLIPSim) -> None:
 
 def test_mixed_sizes_are_batched_by_size(images: list[Path], metric: MLCLIPSim) -> None:
     task = MeanColour("imagenet-cls", images)
-    together = evaluate(PillowCoder("webp", 20), images, [task], metric)
-    assert task.batches == [(2, 3, 64, 64), (1, 3, 48, 80), (1, 3, 64, 64), (1, 3, 48, 80), (1, 3, 33, 20)]
-    order = [0, 1, 3, 2, 4, 5]
-    reordered = [images[i] for i in order]
+    together = reach(PillowCoder("webp", 20), images, [task], metric)
+    assert task.batches[-5:] == [(2, 3, 64, 64), (1, 3, 48, 80), (1, 3, 64, 64), (1, 3, 48, 80), (1, 3, 33, 20)]
+    reordered = [images[i] for i in (0, 1, 3, 2, 4, 5)]
     task = MeanColour("imagenet-cls", images)  # its own order stays
-    other = evaluate(PillowCoder("webp", 20), reordered, [task], metric)
-    assert task.batches == [(3, 3, 64, 64), (2, 3, 48, 80), (1, 3, 33, 20)]
+    other = reach(PillowCoder("webp", 20), reordered, [task], metric)
+    assert task.batches[-3:] == [(3, 3, 64, 64), (2, 3, 48, 80), (1, 3, 33, 20)]
     for name in ("bpp", "psnr_db", "ms_ssim", "mlclipsim"):
         assert getattr(other, name) == pytest.approx(getattr(together, name), rel=1e-5), name
     assert other.tasks["imagenet-cls"]["top1"] == pytest.approx(together.tasks["imagenet-cls"]["top1"])
 
 
-def test_batches_are_bounded(images: list[Path], metric: MLCLIPSim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_bounded(images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     same_size = [images[i] for i in (0, 1, 3)]
     for limit, value in (("MAX_BATCH", 2), ("MAX_BATCH_PX", 2 * 64 * 64)):
         with monkeypatch.context() as patch:
             patch.setattr(f"lic.evaluation.evaluate.{limit}", value)
-            task = MeanColour("imagenet-cls", same_size)
-            uncompressed(same_size, [task])
-            assert task.batches == [(2, 3, 64, 64), (1, 3, 64, 64)], limit
+            assert [len(batch) for batch in plan_batches(same_size)] == [2, 1], limit
             patch.setattr("lic.evaluation.evaluate.MAX_BATCH_PX", 1)
-            task.batches.clear()
-            uncompressed(same_size, [task])
-            assert task.batches == [(1, 3, 64, 64)] * 3, "a large image goes alone"
+            assert [len(batch) for batch in plan_batches(same_size)] == [1, 1, 1], "a large image goes alone"
 
 
-def test_ceiling_is_the_originals(images: list[Path]) -> None:
+def test_ceiling_is_the_originals(images: list[Path], metric: MLCLIPSim) -> None:
     tasks = Tasks(images).all
-    assert uncompressed(images, tasks) == expected_scores(tasks, None)
+    assert RateTask("demo", images, tasks, metric).ceiling == expected_scores(tasks, None)
 
 
-def test_tasks_find_their_images_through_links(images: list[Path], tmp_path: Path) -> None:
+def test_several_networks_have_scores_of_their_own_and_a_mean(images: list[Path], metric: MLCLIPSim) -> None:
+    tasks = [MeanColour("coco-det@a", images), MeanColour("coco-det@b", images[:2]), MeanColour("voc-seg", images)]
+    scores = RateTask("demo", images, tasks, metric).ceiling
+    assert list(scores) == ["coco-det@a", "coco-det@b", "voc-seg", "coco-det"]
+    assert scores["coco-det"]["ap"] == pytest.approx((scores["coco-det@a"]["ap"] + scores["coco-det@b"]["ap"]) / 2)
+
+
+def test_tasks_on_links_to_the_same_images_share_them(images: list[Path], tmp_path: Path) -> None:
     link = tmp_path / "link.png"
     link.symlink_to(images[3])
-    assert uncompressed(images, [MeanColour("voc-seg", [link])]) == uncompressed(
-        images, [MeanColour("voc-seg", [images[3]])]
-    )
+    tasks = [MeanColour("imagenet-cls", images), MeanColour("voc-seg", [link])]
+    ((dataset, shared, own),) = group_by_dataset(tasks)
+    assert (dataset, shared, own) == ("demo", [path.resolve() for path in images], tasks)
+    assert tasks[1].images == [images[3].resolve()]
 
 
 @pytest.mark.parametrize(
@@ -178,14 +195,14 @@ def test_originals_and_other_sizes_are_refused(
 ) -> None:
     task = MeanColour("imagenet-cls", images)
     with pytest.raises(ValueError, match=f"spoiler {cause} {images[0]}") as error:
-        evaluate(Spoiler(decoder), images, [task], metric)
+        evaluate(Spoiler(decoder), plan_batches(images), [task], metric, Records(None))
     assert not task.batches and "\n" not in str(error.value)
 
 
 def test_a_single_leak_among_good_images_is_refused(images: list[Path], metric: MLCLIPSim) -> None:
     leaky = Spoiler(lambda image: image if image.shape[-1] == 20 else 1 - image)
     with pytest.raises(ValueError, match=str(images[5])):
-        evaluate(leaky, images, [], metric)
+        evaluate(leaky, plan_batches(images), [], metric, Records(None))
 
 
 def test_reconstructions_are_8_bit(images: list[Path]) -> None:
@@ -193,15 +210,6 @@ def test_reconstructions_are_8_bit(images: list[Path]) -> None:
     steps = coded.reconstruction * 255
     assert torch.allclose(steps, steps.round(), atol=1e-4) and coded.reconstruction.min() >= 0
     assert coded.bpp == pytest.approx(80 / 64**2)
-
-
-def test_decoded_images_are_saved(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
-    (tmp_path / "decoded").mkdir()
-    coder = PillowCoder("jpeg", 50)
-    evaluate(coder, images, [], metric, save_to=tmp_path / "decoded")
-    for path in images:
-        assert torch.equal(read_image(tmp_path / "decoded" / path.name), coder.decode(coder.encode(read_image(path))))
-    assert len(list((tmp_path / "decoded").iterdir())) == 6
 
 
 def test_results_are_grouped_by_codec_and_distortion(
@@ -212,16 +220,7 @@ def test_results_are_grouped_by_codec_and_distortion(
     for name, distortion in (("a", "mse"), ("b", "mlclipsim")):
         loaded = load_codec(make_checkpoint(f"{name}.safetensors", [0.01, 0.02], distortion))
         coders += [LearnedCoder(loaded, lmbda, cpu) for lmbda in loaded.header.lmbda]
-    calls: list[Any] = []
-
-    def coded(coder: Coder, paths: list[Path], *_: object) -> Point:
-        calls.append((coder, paths))
-        bpp = {60: 2.0, 10: 0.5}.get(coder.quality or 0, 1.0)
-        return Point(coder.lmbda, coder.quality, coder.checkpoint, bpp, None, 30, 0.9, 0.8, 0.1, 0.1, len(paths))
-
-    monkeypatch.setattr("lic.evaluation.rate_task.evaluate", coded)
-    tasks = [MeanColour("voc-seg", images[:2])]
-    results = RateTask("demo", images, tasks, metric).results(coders)
+    results = RateTask("demo", images[:2], [MeanColour("voc-seg", images[:2])], metric, config={"a": 1}).results(coders)
     groups = {(each.codec, each.distortion): [p.lmbda or p.quality for p in each.points] for each in results}
     assert groups == {
         ("jpeg", None): [10, 60],  # by rate
@@ -229,27 +228,44 @@ def test_results_are_grouped_by_codec_and_distortion(
         ("mbt2018-mean", "mse"): [0.01, 0.02],
         ("mbt2018-mean", "mlclipsim"): [0.01, 0.02],
     }
-    assert [call[0] for call in calls] == coders and all(call[1] == images for call in calls)
     for each in results:
-        assert each.dataset == "demo" and each.ceiling == uncompressed(images, tasks)
-        assert each.environment["torch"] == version("torch")
+        assert each.dataset == "demo" and each.networks == {"voc-seg": ["mean"]} and each.config == {"a": 1}
+        assert each.environment["torch"] == version("torch") and each.command.startswith("python ")
     assert RateTask("demo", images, [], metric).results(coders[:1])[0].ceiling == {}
 
 
-def test_results_save_images_by_operating_point(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_samples_are_the_tasks_images(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
     coders: list[Coder] = [PillowCoder("jpeg", 60), PillowCoder("jpeg", 10)]
-    RateTask("demo", images[:2], [], metric).results(coders, tmp_path / "decoded")
-    saved = sorted(str(path.relative_to(tmp_path / "decoded")) for path in (tmp_path / "decoded").rglob("*.png"))
-    assert saved == [f"jpeg-quality-{quality}/{i}.png" for quality in (10, 60) for i in (0, 1)]
+    task = MeanColour("voc-seg", images[:2])
+    RateTask("demo", images[:3], [task], metric, tmp_path, num_samples=2).results(coders)
+    place = tmp_path / "samples"
+    saved = sorted(str(path.relative_to(place)) for path in place.rglob("*.png"))
+    assert saved == [f"{kind}/{i}.png" for kind in ("jpeg/q10", "jpeg/q60", "original") for i in (0, 1)]
+    for i, path in enumerate(images[:2]):
+        original = read_image(path)
+        shown = quantise(coders[0].decode(coders[0].encode(original).content))
+        assert torch.equal(read_image(place / f"jpeg/q60/{i}.png"), shown)
+        sample = json.loads((place / f"jpeg/q60/{i}.json").read_text())
+        assert sample["tasks"] == {"voc-seg": float(shown.double().mean())}
+        assert sample["psnr_db"] == pytest.approx(psnr_db(shown, original).item(), rel=1e-5) and sample["bpp"] > 0
+        original_sample = json.loads((place / f"original/{i}.json").read_text())
+        assert original_sample == {"tasks": {"voc-seg": float(original.double().mean())}}
+    assert json.loads((place / "classes.json").read_text()) == {"voc-seg": {}}
 
 
-def test_unreadable_images_are_named_and_skipped(
-    images: list[Path], metric: MLCLIPSim, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_samples_of_one_name_are_numbered(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / images[0].name
+    write_image(1 - read_image(images[0]), twin)
+    RateTask("demo", [images[0], twin], [], metric, tmp_path / "out").results([PillowCoder("webp", 5)])
+    saved = sorted(path.name for path in (tmp_path / "out/samples/webp/q5").glob("*.png"))
+    assert saved == ["000000-0.png", "000001-0.png"]
+
+
+def test_unreadable_images_are_named_and_skipped(images: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     images[1].write_bytes(b"no image")
     images[4].write_bytes(images[4].read_bytes()[:60])
-    rate_task = photographs(images[0].parent, images, metric)
-    assert rate_task.images == [images[i] for i in (0, 2, 3, 5)]
+    assert readable(images) == [images[i].resolve() for i in (0, 2, 3, 5)]
     lines = capsys.readouterr().err.splitlines()
     assert str(images[1]) in lines[0] and str(images[4]) in lines[1]
     assert lines[2] == "2 of 6 images could not be read and are skipped" and len(lines) == 3
@@ -259,7 +275,7 @@ def test_unreadable_images_are_named_and_skipped(
 
 def test_comparable_baselines(images: list[Path], metric: MLCLIPSim) -> None:
     rate_task = RateTask("photos", images, [], metric)
-    target = evaluate(PillowCoder("jpeg", 33), images, [], metric).bpp
+    target = reach(PillowCoder("jpeg", 33), images, [], metric).bpp
     jpeg, webp = rate_task.comparable(("jpeg", "webp"), target)
     assert (jpeg.codec, webp.codec) == ("jpeg", "webp")
     (result,) = rate_task.results([jpeg])
@@ -270,9 +286,9 @@ def test_flat_image_is_no_leak(metric: MLCLIPSim, tmp_path: Path) -> None:
     """JPEG keeps a grey page to the bit; two greys make an image that only the original itself can equal."""
     page = torch.full((1, 3, 16, 16), 128 / 255)
     write_image(page, tmp_path / "grey.png")
-    point = evaluate(PillowCoder("jpeg", 90), [tmp_path / "grey.png"], [], metric)
+    point = reach(PillowCoder("jpeg", 90), [tmp_path / "grey.png"], [], metric)
     assert point.mlclipsim == pytest.approx(1) and point.bpp > 1
     page[..., 0, 0] = 0.2
     write_image(page, tmp_path / "grey.png")
     with pytest.raises(ValueError, match="gave back the original of"):
-        evaluate(Spoiler(lambda image: image), [tmp_path / "grey.png"], [], metric)
+        evaluate(Spoiler(lambda image: image), [[tmp_path / "grey.png"]], [], metric, Records(None))
