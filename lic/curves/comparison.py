@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, drop_at
-from lic.curves.results import FULL_REFERENCE, LABEL, Results, list_networks, list_tasks, task_of
+from lic.curves.results import FULL_REFERENCE, LABEL, Point, Results, list_networks, list_tasks, task_of
 
 AT_BPP = (0.1, 0.25, 0.5, 1.0)
 """Rates at which the drop against the ceiling is shown, those of them that a curve reaches."""
@@ -92,3 +92,15 @@ def label(quality: str) -> str:
     """Return what people call a quality, a task, or `task@network`."""
     network = quality.partition("@")[2]
     return f"{LABEL[task_of(quality)]} ({network})" if network else LABEL[quality]
+
+
+def setting(point: Point) -> str:
+    """Return an operating point's setting in words."""
+    if point.quality is not None:
+        return f"q {point.quality}"
+    return "" if point.lmbda is None else f"λ {point.lmbda:g}"
+
+
+def scaled(value: float, quality: str) -> float:
+    """Return a task's score in percent, and any other quality as it is."""
+    return value if quality in FULL_REFERENCE else 100 * value

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lic.curves.comparison import DIGITS, bd_rows, drops
-from lic.curves.results import FULL_REFERENCE, LABEL, Point, Results, list_tasks
+from lic.curves.comparison import DIGITS, bd_rows, drops, label, setting
+from lic.curves.results import FULL_REFERENCE, Results, list_tasks
 
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe, where no terminal tells its width."""
@@ -109,7 +109,7 @@ def _noted(text: str, note: str, notes: list[str]) -> str:
 
 
 def _columns(results: Sequence[Results]) -> list[str]:
-    return ["setting", "bpp", *(LABEL[quality] for quality in (*FULL_REFERENCE, *list_tasks(results)))]
+    return ["setting", "bpp", *(label(quality) for quality in (*FULL_REFERENCE, *list_tasks(results)))]
 
 
 def _rows(results: Sequence[Results]) -> Iterator[_Row]:
@@ -117,7 +117,7 @@ def _rows(results: Sequence[Results]) -> Iterator[_Row]:
     for each in results:
         for point in each.points:
             values = [_number(point.score(quality), DIGITS[quality]) for quality in FULL_REFERENCE]
-            cells = [_setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
+            cells = [setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
             yield _Row(each.name, cells, point is each.points[-1])
     ceilings: list[list[str]] = []
     for each in results:
@@ -125,12 +125,6 @@ def _rows(results: Sequence[Results]) -> Iterator[_Row]:
         if any(scores) and scores not in ceilings:
             ceilings.append(scores)
             yield _Row("uncompressed", ["", "", *("" for _ in FULL_REFERENCE), *scores], False)
-
-
-def _setting(point: Point) -> str:
-    if point.quality is not None:
-        return f"q {point.quality}"
-    return "" if point.lmbda is None else f"λ {point.lmbda:g}"
 
 
 def _number(value: float, num_digits: int) -> str:

@@ -1,8 +1,15 @@
-"""Results with chosen numbers."""
+"""Results with chosen numbers, and samples beside them."""
 
+import base64
+import io
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
 
 from lic.curves.results import Point, Results
 
@@ -57,7 +64,45 @@ def _make(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_results() -> MakeResults:
     """A function from rates and PSNRs to results; the other scores are multiples of the PSNR."""
     return _make
+
+
+def write_samples(folder: Path, results: Sequence[Results], stems: Sequence[str] = ("a", "b"), side: int = 64) -> None:
+    """Write samples as eval.py does: noise as images, one box, one mask, a class for each half of the image."""
+    generator = np.random.default_rng(0)
+    inside = np.zeros((side, side), np.uint8, order="F")
+    inside[:8, :8] = 1
+    rle = coco_mask.encode(inside)
+    rle["counts"] = rle["counts"].decode()
+    halves = io.BytesIO()
+    Image.fromarray(np.repeat([[0], [2]], side // 2, axis=0).repeat(side, axis=1).astype(np.uint8)).save(halves, "PNG")
+    box = {"bbox": [10, 12, 20, 24], "category_id": 1}
+    tasks: dict[str, object] = {
+        "imagenet-cls": {"top5": [3, 1, 2, 4, 5]},
+        "coco-det@yolox": [{**box, "score": 0.9}, {**box, "score": 0.3}],
+        "coco-seg": [{**box, "score": 0.8, "segmentation": rle}],
+        "voc-seg": {"png": base64.b64encode(halves.getvalue()).decode()},
+    }
+    points: list[tuple[str, dict[str, float]]] = [("original", {})]
+    for each in results:
+        for point in each.points:
+            setting = f"q{point.quality}" if point.quality is not None else f"lmbda-{point.lmbda:g}"
+            facts = {"bpp": 1.5 * point.bpp, "psnr_db": point.psnr_db}
+            points.append((f"{each.name.replace(' / ', '-')}/{setting}", facts))
+    for name, facts in points:
+        (folder / "samples" / name).mkdir(parents=True, exist_ok=True)
+        for stem in stems:
+            path = folder / "samples" / name / f"{stem}.png"
+            Image.fromarray(generator.integers(0, 256, (side, side, 3), np.uint8)).save(path)
+            path.with_suffix(".json").write_text(json.dumps({**facts, "tasks": tasks}))
+    classes = {"coco-det": {"1": "<i>cat"}, "voc-seg": {"0": "background", "2": "dog"}, "imagenet-cls": {"3": "tabby"}}
+    (folder / "samples" / "classes.json").write_text(json.dumps(classes))
+
+
+@pytest.fixture(scope="session")
+def save_samples() -> Callable[..., None]:
+    """`write_samples`."""
+    return write_samples
