@@ -37,16 +37,16 @@ def bd_table(reference: Results, results: Sequence[Results]) -> str:
     """Return BD-rate and BD-accuracy of each codec against the reference, with heading and notes."""
     notes: list[str] = []
 
-    def cells(delta: BdCell, form: str) -> list[str]:
+    def cells(delta: BdCell) -> list[str]:
         if delta.note and delta.note not in notes:
             notes.append(delta.note)
         mark = f"<sup>{notes.index(delta.note) + 1}</sup>" if delta.note else ""
-        order = "" if delta.value is None else f"{delta.value:{form}}"
+        order = "" if delta.value is None else f"{delta.value:.9g}"
         text = "&ndash;" if delta.value is None else escape(delta.text).replace("-", "&minus;")
         return [f'<td data-order="{order}">{text}{mark}</td>', _cell(delta.over, "")]
 
     rows = [
-        [_cell(row.quality), _cell(row.name), *cells(row.rate, ".9g"), *cells(row.accuracy, ".9g")]
+        [_cell(row.quality), _cell(row.name), *cells(row.rate), *cells(row.accuracy)]
         for row in bd_rows(reference, results)
     ]
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)

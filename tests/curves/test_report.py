@@ -63,7 +63,7 @@ class Watched:
     def __init__(self, browser: Any, report: Path, width: int) -> None:
         self.requests: list[str] = []
         self.errors: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": 800})
+        self.context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=width < 600)
         self.context.route("**/*", self._route)
         self.page = self.context.new_page()
         self.page.on("console", lambda message: self.errors.append(message.text))
@@ -121,10 +121,13 @@ def test_legend_networks_and_hover(watched: Watched) -> None:
     detection.locator(".networks button", has_text="mean").click()
     assert detection.locator(".curve circle").count() == 4 * 2
     psnr = section.locator("figure[data-quality=psnr_db]")
-    psnr.locator(".curve").nth(0).locator("circle").nth(2).hover()
+    marker = psnr.locator(".curve").nth(0).locator("circle").nth(2)
+    marker.hover()
     assert psnr.locator(".tooltip").inner_text().split("\n") == [
         "mbt2018-mean / mse", "λ 0.03, 0.400 bpp", "PSNR (dB): 30.00",
     ]  # fmt: skip
+    tooltip, circle = psnr.locator(".tooltip").bounding_box(), marker.bounding_box()
+    assert 0 < circle["y"] - (tooltip["y"] + tooltip["height"]) < 20
     section.locator("h2").hover()
     assert not psnr.locator(".tooltip").is_visible()
     section.locator(".legend button", has_text="jpeg").click()
@@ -189,6 +192,9 @@ def test_a_phone_shows_it_without_scrolling_sideways(watched: Watched) -> None:
     assert watched.page.evaluate("document.documentElement.scrollWidth") == 360
     for panel in watched.page.locator(".panels svg").all():
         assert panel.bounding_box()["x"] + panel.bounding_box()["width"] <= 360
+    psnr = watched.page.locator("#dataset-0 figure[data-quality=psnr_db]")
+    psnr.locator("circle").first.tap()
+    assert psnr.locator(".tooltip").is_visible()
     assert watched.page.locator("table").first.evaluate("table => table.scrollWidth > table.parentElement.clientWidth")
 
 

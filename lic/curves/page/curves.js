@@ -1,5 +1,6 @@
 "use strict";
 // Rate-task curves as SVG: a panel for each quality; the legend hides curves, and each panel its networks.
+// In the page one script: this file, viewer.js, page.js.
 
 const WIDTH = 380,
   HEIGHT = 262,
@@ -172,13 +173,12 @@ function hover(figure, svg, panel, targets) {
     if (marked) marked.marker.setAttribute("r", marked.radius);
     marked = null;
   };
-  svg.addEventListener("pointerleave", leave);
-  svg.addEventListener("pointermove", (event) => {
+  const show = (event) => {
     const box = svg.getBoundingClientRect(),
       unit = WIDTH / box.width;
     const [x, y] = [(event.clientX - box.left) * unit, (event.clientY - box.top) * unit];
     const distance = (target) => Math.hypot(target.cx - x, target.cy - y);
-    const nearest = targets.reduce((best, each) => (!best || distance(each) < distance(best) ? each : best), null);
+    const nearest = targets.reduce((best, each) => (!best || distance(each) <= distance(best) ? each : best), null);
     leave();
     if (!nearest || distance(nearest) > 40) return;
     marked = { marker: nearest.marker, radius: nearest.marker.getAttribute("r") };
@@ -187,7 +187,12 @@ function hover(figure, svg, panel, targets) {
     tooltip.hidden = false;
     const room = figure.clientWidth - tooltip.offsetWidth;
     tooltip.style.left = `${Math.max(0, Math.min(room, nearest.cx / unit - tooltip.offsetWidth / 2))}px`;
-    tooltip.style.top = `${svg.offsetTop + nearest.cy / unit - tooltip.offsetHeight - 12}px`;
+    tooltip.style.top = `${box.top - figure.getBoundingClientRect().top + nearest.cy / unit - tooltip.offsetHeight - 12}px`;
+  };
+  svg.addEventListener("pointermove", show);
+  svg.addEventListener("pointerdown", show);
+  svg.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") leave(); // a finger leaves when it is lifted: what it showed stays
   });
   figure.append(tooltip);
 }
