@@ -1,12 +1,13 @@
 """Draw and tabulate results files.
 
     python -m lic curves results/*.json
-    python -m lic curves results/*.json --out curves.png --reference jpeg
+    python -m lic curves results/*.json --out curves.png --reference jpeg --at_bpp 0.25 0.5
 
 A mistake is one line on stderr and exit code 2.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import NoReturn
 from lic.curves.results import Results, load_results
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
     def error(self, message: str) -> NoReturn:
         """Exit with one line, without the usage that argparse would print first."""
         self.exit(2, f"{self.prog}: error: {message}\n")
@@ -30,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0, the exit code.
     """
-    parser = _Parser(prog="python -m lic curves", description="Draw and tabulate results files; print BD-rates.")
+    parser = Parser(prog="python -m lic curves", description="Draw and tabulate results files; print BD-rates.")
     parser.add_argument("results", nargs="+", type=Path, help="results files, as eval.py writes them; one dataset")
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="the figure to write (%(default)s)")
     parser.add_argument(
@@ -39,17 +42,18 @@ def main(argv: Sequence[str]) -> int:
         help="what BD-rates compare with: a codec, 'codec / distortion', or a results file "
         "(the first one trained for mse, else jpeg, else the first)",
     )
+    parser.add_argument("--at_bpp", nargs="+", type=positive, metavar="BPP", help="rates to show drops at")
     options = parser.parse_args(argv)
     try:
-        _show(options.results, options.out, options.reference)
+        _show(options.results, options.out, options.reference, options.at_bpp)
     except ValueError as error:
         parser.error(str(error))
     return 0
 
 
-def _show(paths: Sequence[Path], out: Path, reference_name: str | None) -> None:
+def _show(paths: Sequence[Path], out: Path, reference_name: str | None, at_bpp: Sequence[float] | None) -> None:
     results = [load_results(path) for path in paths]
-    reference = _choose_reference(results, paths, reference_name)
+    reference = choose_reference(results, paths, reference_name)
     if not any(each is reference for each in results):
         results.insert(0, reference)
     _check_datasets(results)
@@ -58,7 +62,7 @@ def _show(paths: Sequence[Path], out: Path, reference_name: str | None) -> None:
 
     # Late, so that --help and mistakes answer at once.
     from lic.curves.figure import draw_curves
-    from lic.curves.table import print_bd_rates, print_results
+    from lic.curves.table import print_bd_rates, print_drops, print_results
 
     try:
         draw_curves(results, out)
@@ -67,10 +71,19 @@ def _show(paths: Sequence[Path], out: Path, reference_name: str | None) -> None:
     print_results(results)
     if len(results) > 1:
         print_bd_rates(reference, results)
+    print_drops(results, at_bpp)
     print(f"figure: {out}")
 
 
-def _choose_reference(results: Sequence[Results], paths: Sequence[Path], name: str | None) -> Results:
+def positive(word: str) -> float:
+    """Return a positive number of bits per pixel."""
+    bpp = float(word)
+    if not 0 < bpp < math.inf:
+        raise argparse.ArgumentTypeError(f"expected positive numbers of bits per pixel, came {word}")
+    return bpp
+
+
+def choose_reference(results: Sequence[Results], paths: Sequence[Path], name: str | None) -> Results:
     """Return the results with this name or from this file; without a name, the customary reference."""
     if name is None:
         trained_for_mse = [each for each in results if each.distortion == "mse"]

@@ -13,13 +13,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from lic.curves.results import HEADLINE, LABEL, Results, list_tasks
+from lic.curves.looks import looks, title
+from lic.curves.results import FULL_REFERENCE, Results, list_networks, list_tasks
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color), which colour-blind readers can tell apart.
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-_GREYS = ("#6f6f6f", "#a3a3a3", "#505050", "#bcbcbc")
-_DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 _INK = "#333333"
 
 _STYLE: dict[Any, Any] = {
@@ -38,19 +35,14 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": "#666666",
 }
 
-_TITLE = {
-    "imagenet-cls": "Classification, top-1 (%)",
-    "coco-det": "Detection, box AP (%)",
-    "voc-seg": "Segmentation, mIoU (%)",
-    "psnr_db": "PSNR (dB)",
-}
-
 
 def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     """Draw quality over rate as a PNG: the headline score of each task, PSNR and ML-CLIPSim.
 
     Learned codecs are coloured lines, conventional ones dashed and grey, single points markers without a line; the
-    uncompressed images are a thin dashed ceiling. The rate axis is logarithmic: equal savings are equal distances.
+    uncompressed images are a thin dashed ceiling. Where several networks judged a task, thin lines are the networks'
+    and the bold one is their mean. Bands are bootstrap intervals over images. The rate axis is logarithmic: equal
+    savings are equal distances.
 
     Args:
         results: at least one codec, all on the same dataset.
@@ -70,7 +62,7 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         figure = Figure(figsize=(3.7 * num_columns + 0.3, 2.9 * num_rows + 0.9), dpi=150, layout=layout)
         FigureCanvasAgg(figure)
         axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
-        lines = [_line(results, index) for index in range(len(results))]
+        lines = _lines(results)
         for axis, quality in zip(axes, panels, strict=False):
             _draw_panel(axis, results, lines, quality)
         for axis in axes[max(0, len(panels) - num_columns) : len(panels)]:
@@ -83,34 +75,39 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         figure.savefig(path, format="png", facecolor="white")
 
 
-def _line(results: Sequence[Results], index: int) -> Line2D:
-    """Return the look of one curve, the same in every panel and in the legend."""
-    codec = results[index]
-    order = sum(each.is_learned == codec.is_learned for each in results[:index])
-    if codec.is_learned:
-        line = Line2D([], [], label=codec.name, linewidth=2, markersize=6, markeredgecolor="white", zorder=3)
-        line.set(color=_COLOURS[order % len(_COLOURS)], marker=_MARKERS[order % len(_MARKERS)])
-    else:
-        line = Line2D([], [], label=codec.name, linewidth=1.6, marker=".", markersize=6)
-        line.set(color=_GREYS[order % len(_GREYS)], linestyle=_DASHES[order % len(_DASHES)])
-    if len(codec.points) == 1:
-        line.set_linestyle("")
-    return line
+def _lines(results: Sequence[Results]) -> list[Line2D]:
+    """Return the look of each curve, the same in every panel and in the legend."""
+    lines = []
+    for codec, look in zip(results, looks(results), strict=True):
+        line = Line2D([], [], label=codec.name, color=look.colour, linestyle=(0, look.dashes) if look.dashes else "-")
+        if codec.is_learned:
+            line.set(linewidth=2, markersize=6, markeredgecolor="white", zorder=3)
+            line.set_marker(_MARKERS[look.order % len(_MARKERS)])
+        else:
+            line.set(linewidth=1.6, markersize=6, marker=".")
+        if len(codec.points) == 1:
+            line.set_linestyle("")
+        lines.append(line)
+    return lines
 
 
 def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D], quality: str) -> None:
-    percent = 100 if quality in HEADLINE else 1
+    percent = 1 if quality in FULL_REFERENCE else 100
     for each, line in zip(results, lines, strict=True):
-        pairs = [(p.bpp, percent * p.score(quality)) for p in each.points if math.isfinite(p.score(quality))]
-        curve = Line2D([bpp for bpp, _ in pairs], [value for _, value in pairs])
-        curve.update_from(line)
-        axis.add_line(curve)
+        for name in list_networks([each], quality):
+            thin = _curve(each, line, name, percent)
+            thin.set(linewidth=0.7, marker="", alpha=0.6, zorder=1)
+            axis.add_line(thin)
+        axis.add_line(_curve(each, line, quality, percent))
+        band = [(p.bpp, *(percent * end for end in ends)) for p in each.points if (ends := p.interval(quality))]
+        bpp, low, high = zip(*band, strict=True) if band else ((), (), ())
+        axis.fill_between(bpp, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axis.relim()
     axis.autoscale_view()
-    axis.set_title(_TITLE.get(quality, LABEL[quality]), loc="left", fontsize=10.5, fontweight="bold")
+    axis.set_title(title(quality), loc="left", fontsize=10.5, fontweight="bold")
     axis.yaxis.set_major_locator(MaxNLocator(6))
     _scale_rate(axis, [point.bpp for each in results for point in each.points])
-    ceilings = {each.ceiling[quality][HEADLINE[quality]] for each in results if quality in each.ceiling}
+    ceilings = {each.ceiling_score(quality) for each in results if quality in each.ceiling}
     for ceiling in ceilings:
         axis.axhline(percent * ceiling, color=_INK, linestyle=(0, (7, 3)), linewidth=1)
         across = axis.get_yaxis_transform()
@@ -118,6 +115,14 @@ def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D],
         axis.annotate("uncompressed", place, (0, 3), xycoords=across, textcoords="offset points", fontsize=8)
     if ceilings:
         axis.margins(y=0.1)
+
+
+def _curve(results: Results, line: Line2D, name: str, percent: int) -> Line2D:
+    """Return the measured points of one quality in the look of a line."""
+    pairs = [(p.bpp, percent * p.score(name)) for p in results.points if math.isfinite(p.score(name))]
+    curve = Line2D([bpp for bpp, _ in pairs], [value for _, value in pairs])
+    curve.update_from(line)
+    return curve
 
 
 def _scale_rate(axis: Axes, bpps: Sequence[float]) -> None:

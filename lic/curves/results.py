@@ -2,24 +2,23 @@
 
     {"codec": "mbt2018-mean", "distortion": "mlclipsim", "dataset": "demo-scenes (embedded)",
      "points": [{"lmbda": 0.01, "bpp": 0.21, "psnr_db": 27.4, ..., "coco-det": {"ap": 0.5, "ap50": 0.8}}],
-     "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"}}
+     "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"},
+     "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null}}
 
-Figures, tables and BD-rates are drawn from these files alone. A value that could not be measured is `null` in the file
-and NaN here.
+Files without the last three keys are older, and read all the same. Figures, tables and BD-rates are drawn from these
+files alone. A value that could not be measured is `null` in the file and NaN here.
 """
 
 import json
 import math
 import os
-import platform
-import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_type_hints
+
+from lic.curves.environment import read_environment as read_environment
 
 HEADLINE = {
     "imagenet-cls": "top1", "folder-cls": "top1", "coco-det": "ap", "voc-det": "ap50", "coco-seg": "ap",
@@ -36,16 +35,19 @@ FULL_REFERENCE = ("psnr_db", "ms_ssim", "mlclipsim")
 """The qualities that every point has: its reconstructions compared with the originals."""
 
 LABEL = {
-    "imagenet-cls": "top-1",
-    "coco-det": "box AP",
-    "voc-seg": "mIoU",
-    "psnr_db": "PSNR",
-    "ms_ssim": "MS-SSIM",
-    "mlclipsim": "ML-CLIPSim",
-}
-"""What people call each quality."""
+    "imagenet-cls": "top-1", "folder-cls": "top-1", "coco-det": "box AP", "voc-det": "AP50", "coco-seg": "mask AP",
+    "voc-seg": "mIoU", "coco-semseg": "mIoU", "camvid-seg": "mIoU",
+    "consistency-cls": "agreement", "consistency-det": "AP to own", "consistency-seg": "mIoU to own",
+    "psnr_db": "PSNR", "ms_ssim": "MS-SSIM", "mlclipsim": "ML-CLIPSim",
+}  # fmt: skip
+"""What people call each quality; `to own`: measured against the network's own prediction on the original."""
 
 TaskScores = dict[str, dict[str, float]]
+
+
+def task_of(name: str) -> str:
+    """Return the task in `task@network`; any other quality is its own."""
+    return name.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,18 @@ class Point:
         """Return the value of a quality, or the headline score of a task; NaN where it was not measured.
 
         Args:
-            name: one of `FULL_REFERENCE` or of the tasks in `HEADLINE`.
+            name: one of `FULL_REFERENCE`, a task in `HEADLINE`, or `task@network`.
         """
         if name in FULL_REFERENCE:
             return float(getattr(self, name))
-        if name not in HEADLINE:
+        if task_of(name) not in HEADLINE:
             raise ValueError(_unknown("quality", name, [*FULL_REFERENCE, *HEADLINE]))
-        return self.tasks[name][HEADLINE[name]] if name in self.tasks else math.nan
+        return _headline(self.tasks, name)
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """Return the ends of a headline score's bootstrap interval; None where it was not measured."""
+        ends = _headline(self.tasks, name, "_low"), _headline(self.tasks, name, "_high")
+        return ends if all(map(math.isfinite, ends)) else None
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,11 @@ class Results:
     """Scores of the tasks on the uncompressed images."""
     environment: dict[str, str]
     networks: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the networks that judged each task."""
     command: str = ""
+    """The exact command of the run."""
     config: dict[str, Any] = field(default_factory=dict)
+    """The run's settings."""
 
     def __post_init__(self) -> None:
         _check_tasks(self.ceiling)
@@ -121,40 +131,28 @@ class Results:
         """Whether this is a trained codec, not JPEG and its kind."""
         return all(point.quality is None for point in self.points)
 
+    def ceiling_score(self, name: str) -> float:
+        """Return the headline score on the uncompressed images; NaN where it was not measured."""
+        return _headline(self.ceiling, name)
+
 
 def list_tasks(results: Sequence[Results]) -> list[str]:
     """Return the tasks that any of these results has measured, in the order of `HEADLINE`."""
-    measured = {task for r in results for scores in (r.ceiling, *(p.tasks for p in r.points)) for task in scores}
+    measured = {task_of(name) for name in _measured(results)}
     return [task for task in HEADLINE if task in measured]
 
 
-def read_environment() -> dict[str, str]:
-    """Return what numbers may depend on: versions, machine, commit of the checkout, date. Never fails."""
-    environment = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version()}
-    for package in ("lic", "torch", "torchvision", "compressai", "open_clip_torch"):
-        try:
-            environment[package] = version(package)
-        except PackageNotFoundError:
-            environment[package] = "not installed"
-    environment |= {"platform": platform.platform(), "cpu": _cpu_name(), "cpus": str(os.cpu_count())}
-    root = Path(__file__).resolve().parents[2]
-    if (root / ".git").exists():
-        git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
-        try:
-            commit = subprocess.check_output(git, text=True, stderr=subprocess.DEVNULL, timeout=10)
-            environment["commit"] = commit.strip()
-        except (OSError, subprocess.SubprocessError):
-            environment["commit"] = "unknown"
-    return environment
+def list_networks(results: Sequence[Results], task: str) -> list[str]:
+    """Return each `task@network` that any of these results has measured; none where one network judged the task."""
+    return sorted(name for name in _measured(results) if name.startswith(f"{task}@"))
 
 
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def _measured(results: Sequence[Results]) -> set[str]:
+    return {name for r in results for scores in (r.ceiling, *(p.tasks for p in r.points)) for name in scores}
+
+
+def _headline(tasks: TaskScores, name: str, end: str = "") -> float:
+    return tasks.get(name, {}).get(HEADLINE.get(task_of(name), "") + end, math.nan)
 
 
 def save_results(results: Results, path: Path | str) -> None:
@@ -194,14 +192,18 @@ def load_results(path: Path | str) -> Results:
 
 
 def _parse_results(content: Any) -> Results:
-    names = [each.name for each in fields(Results)]
-    _check_keys("results", content, names)
-    unknown = [key for key in content if key not in names]
-    if unknown:
-        raise ValueError(_unknown("key", unknown[0], names))
-    kinds = (str, str | None, str, list, dict, dict)
-    for name, kind in zip(names, kinds, strict=True):
-        _check_type(name, content[name], kind)
+    kinds: Mapping[str, Any] = {
+        "codec": str, "distortion": str | None, "dataset": str, "points": list, "ceiling": dict, "environment": dict,
+        "networks": dict, "command": str, "config": dict,
+    }  # fmt: skip
+    required = [each.name for each in fields(Results) if each.default is each.default_factory is MISSING]
+    _check_keys("results", content, required)
+    for name, value in content.items():
+        if name not in kinds:
+            raise ValueError(_unknown("key", name, kinds))
+        _check_type(name, value, kinds[name])
+    for task, networks in content.get("networks", {}).items():
+        _check_type(f"networks of {task}", networks, list)
     points = tuple(_parse_point(point) for point in content["points"])
     return Results(**{**content, "points": points, "ceiling": _parse_tasks(content["ceiling"])})
 
@@ -237,13 +239,13 @@ def _check_type(what: str, value: Any, kind: Any) -> None:
 
 
 def _check_tasks(tasks: TaskScores) -> None:
-    for task, scores in tasks.items():
-        task = task.partition('@')[0]
-        if task not in HEADLINE:
-            raise ValueError(_unknown("task", task, HEADLINE))
-        _check_type(task, scores, dict)
-        if HEADLINE[task] not in scores:
-            raise ValueError(f"expected the score '{HEADLINE[task]}' in {task}, came {', '.join(scores) or 'none'}")
+    for name, scores in tasks.items():
+        headline = HEADLINE.get(task_of(name))
+        if headline is None:
+            raise ValueError(_unknown("task", name, HEADLINE))
+        _check_type(name, scores, dict)
+        if headline not in scores:
+            raise ValueError(f"expected the score '{headline}' in {name}, came {', '.join(scores) or 'none'}")
 
 
 def _without_nan(value: Any) -> Any:

@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lic.curves.bd_rate import bd_rate
-from lic.curves.results import FULL_REFERENCE, HEADLINE, LABEL, Point, Results, list_tasks
+from lic.curves.comparison import DIGITS, bd_rows, drops, label, setting
+from lic.curves.results import FULL_REFERENCE, Results, list_tasks
 
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe, where no terminal tells its width."""
-
-_DIGITS = {"psnr_db": 2, "ms_ssim": 4, "mlclipsim": 4}
 
 
 class _Row(NamedTuple):
@@ -53,7 +51,7 @@ def markdown_table(results: Sequence[Results]) -> str:
 
 
 def print_bd_rates(reference: Results, results: Sequence[Results], console: Console | None = None) -> None:
-    """Print the BD-rate of each codec against a reference, for each quality and task, with the reasons below.
+    """Print BD-rate and BD-accuracy of each codec against a reference, for each quality and task, with the reasons.
 
     Args:
         reference: the curve that stands for 0 %; passed over among the results.
@@ -61,26 +59,48 @@ def print_bd_rates(reference: Results, results: Sequence[Results], console: Cons
         console: where to print; the terminal if not given.
     """
     console = console or _console()
-    qualities = [*FULL_REFERENCE, *list_tasks([reference, *results])]
-    table = _new_table(f"BD-rate against {reference.name}: bits at equal quality, less than 0 % is better")
-    table.add_column("codec", overflow="fold", min_width=14)
-    for quality in qualities:
-        table.add_column(LABEL[quality], justify="right")
+    table = _new_table(f"BD-rate against {reference.name}: bits at equal quality; BD-accuracy: quality at equal bits")
+    for column in ("quality", "codec"):
+        table.add_column(column, overflow="fold")
+    for column in ("BD-rate", "over", "BD-accuracy", "over bpp"):
+        table.add_column(column, justify="right", no_wrap=True)
     notes: list[str] = []
-    for candidate in results:
-        if candidate is not reference:
-            cells = [_bd_cell(reference, candidate, quality, notes) for quality in qualities]
-            table.add_row(escape(candidate.name), *cells)
+    for row in bd_rows(reference, results):
+        rate, accuracy = (_noted(delta.text, delta.note, notes) for delta in (row.rate, row.accuracy))
+        cells = (rate, row.rate.over, accuracy, row.accuracy.over)
+        table.add_row(escape(row.quality) if row.is_first else "", escape(row.name), *cells, end_section=row.is_last)
     if table.row_count:
         console.print(table)
     for number, note in enumerate(notes, 1):
         console.print(f"  [{number}] {note}", markup=False, highlight=False)
 
 
-def _bd_cell(reference: Results, candidate: Results, quality: str, notes: list[str]) -> str:
-    """Return a BD-rate with the number of its note, which is added to the notes."""
-    percent, note = bd_rate(reference, candidate, quality)
-    text = "-" if percent is None else f"{percent:+.1f} %"
+def print_drops(
+    results: Sequence[Results], at_bpp: Sequence[float] | None = None, console: Console | None = None
+) -> None:
+    """Print how many percentage points each codec lies below the uncompressed ceiling at fixed rates.
+
+    Args:
+        results: codecs on the same dataset.
+        at_bpp: the rates; if not given, those of `AT_BPP` that a curve reaches.
+        console: where to print; the terminal if not given.
+    """
+    rates, rows = drops(results, at_bpp)
+    if not rates:
+        return
+    table = _new_table("percentage points lost at fixed rates; blank: not measured")
+    for column in ("task", "codec"):
+        table.add_column(column, overflow="fold")
+    for bpp in rates:
+        table.add_column(f"{bpp:g} bpp", justify="right", no_wrap=True)
+    for row in rows:
+        cells = ["" if drop is None else _percent(drop) for drop in row.drops]
+        table.add_row(escape(row.task) if row.is_first else "", escape(row.name), *cells, end_section=row.is_last)
+    (console or _console()).print(table)
+
+
+def _noted(text: str, note: str, notes: list[str]) -> str:
+    """Return the text with the number of its note, which is added to the notes."""
     if not note:
         return text
     if note not in notes:
@@ -89,28 +109,22 @@ def _bd_cell(reference: Results, candidate: Results, quality: str, notes: list[s
 
 
 def _columns(results: Sequence[Results]) -> list[str]:
-    return ["setting", "bpp", *(LABEL[quality] for quality in (*FULL_REFERENCE, *list_tasks(results)))]
+    return ["setting", "bpp", *(label(quality) for quality in (*FULL_REFERENCE, *list_tasks(results)))]
 
 
 def _rows(results: Sequence[Results]) -> Iterator[_Row]:
     tasks = list_tasks(results)
     for each in results:
         for point in each.points:
-            values = [_number(point.score(quality), _DIGITS[quality]) for quality in FULL_REFERENCE]
-            cells = [_setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
+            values = [_number(point.score(quality), DIGITS[quality]) for quality in FULL_REFERENCE]
+            cells = [setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
             yield _Row(each.name, cells, point is each.points[-1])
     ceilings: list[list[str]] = []
     for each in results:
-        scores = [_percent(each.ceiling[task][HEADLINE[task]]) if task in each.ceiling else "" for task in tasks]
+        scores = [_percent(each.ceiling_score(task)) if task in each.ceiling else "" for task in tasks]
         if any(scores) and scores not in ceilings:
             ceilings.append(scores)
             yield _Row("uncompressed", ["", "", *("" for _ in FULL_REFERENCE), *scores], False)
-
-
-def _setting(point: Point) -> str:
-    if point.quality is not None:
-        return f"q {point.quality}"
-    return "" if point.lmbda is None else f"λ {point.lmbda:g}"
 
 
 def _number(value: float, num_digits: int) -> str:

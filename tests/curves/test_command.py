@@ -34,6 +34,13 @@ def test_draws_and_prints(files: list[str], tmp_path: Path, capsys: pytest.Captu
     assert max(map(len, text.splitlines()[:-1])) <= 100
 
 
+def test_drops_at_chosen_rates(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*files, "--at_bpp", "0.3", "2", "--out", str(tmp_path / "figure.png")])
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = (line for line in lines if line.split()[:2] == ["task", "codec"])
+    assert head.split()[2:] == ["0.3", "bpp", "2", "bpp"]
+
+
 def test_reference(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path / "figure.png")]
     for arguments, name in (
@@ -62,6 +69,7 @@ def test_mistakes_are_one_line(
         ([*files, str(other)], "expected results on one dataset"),
         ([*files, "--out", str(tmp_path / "figure.pdf")], "end in .png"),
         ([*files, "--out", str(tmp_path / "nowhere" / "figure.png")], "cannot write"),
+        ([*files, "--at_bpp", "0"], "expected positive numbers of bits per pixel, came 0"),
         ([*files, "--colour", "red"], "unrecognized arguments: --colour"),
     ):
         with pytest.raises(SystemExit) as stopped:

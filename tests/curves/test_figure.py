@@ -55,3 +55,13 @@ def test_nothing_to_draw_is_said(make_results: Any, tmp_path: Path) -> None:
 def test_no_global_figure_is_left_open() -> None:
     code = "import sys, lic.curves.figure; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_networks_are_thin_lines_and_intervals_a_band(make_results: Any, tmp_path: Path) -> None:
+    def coloured(name: str, **options: Any) -> int:
+        draw_curves([make_results([0.1, 0.2, 0.4], [24, 27, 30], **options)], tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        return int(((pixels[..., 0] - pixels[..., 2]) > 20).sum())  # the first codec's orange, in any strength
+
+    assert coloured("several.png", networks=["a", "b", "c"]) > 2 * coloured("one.png")

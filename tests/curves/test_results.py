@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lic.curves.results import Point, list_tasks, load_results, read_environment, save_results
+from lic.curves.results import Point, list_networks, list_tasks, load_results, read_environment, save_results
 
 
 def test_round_trip(make_results: Any, tmp_path: Path) -> None:
@@ -65,6 +65,31 @@ def test_impossible_points_are_refused(make_results: Any) -> None:
         replace(point, tasks={"coco-det": {"ap50": 0.5}})
 
 
+def test_networks_and_intervals(make_results: Any, tmp_path: Path) -> None:
+    results = make_results([0.1], [24], networks=["a", "b"])
+    save_results(results, tmp_path / "results.json")
+    assert load_results(tmp_path / "results.json") == results
+    assert results.networks == {"coco-det": ["a", "b"]} and results.command.startswith("python eval.py")
+    point = results.points[0]
+    assert point.score("coco-det@b") == pytest.approx(0.29) and math.isnan(point.score("coco-det@c"))
+    assert point.interval("coco-det") == pytest.approx((0.22, 0.27))
+    assert point.interval("coco-det@b") is None and point.interval("psnr_db") is None
+    assert list_tasks([results]) == ["imagenet-cls", "coco-det"]
+    assert list_networks([results], "coco-det") == ["coco-det@a", "coco-det@b"]
+    with pytest.raises(ValueError, match="'coco-dt@a' is unknown"):
+        replace(point, tasks={"coco-dt@a": {"ap": 0.5}})
+
+
+def test_older_files_load(make_results: Any, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    save_results(make_results([0.1], [24]), path)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in content.items() if k not in ("networks", "command", "config")}))
+    assert load_results(path) == replace(make_results([0.1], [24]), networks={}, command="", config={})
+    shipped = sorted((Path(__file__).parents[2] / "results").rglob("*.json"))
+    assert shipped and all(load_results(each).points for each in shipped)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -87,6 +112,8 @@ def test_damaged_files_are_one_line(text: str, message: str, tmp_path: Path) -> 
         ("codec", 1, "expected codec as str, came 1"),
         ("points", {}, "expected points as list"),
         ("points", [{"bpp": 1}], "but lmbda, quality, checkpoint, bpp_estimated, .* is missing"),
+        ("networks", {"coco-det": "a"}, "expected networks of coco-det as list"),
+        ("command", None, "expected command as str, came null"),
         ("point", [], "key 'point' is unknown; did you mean 'points'"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lic.curves.table import markdown_table, print_bd_rates, print_results
+from lic.curves.table import markdown_table, print_bd_rates, print_drops, print_results
 
 
 def _printed(show: Any, *arguments: object) -> str:
@@ -57,13 +57,31 @@ def test_bd_rates_with_notes(make_results: Any) -> None:
     text = _printed(print_bd_rates, reference, [reference, cheaper, single])
     assert "BD-rate against mbt2018-mean / mse" in text
     assert text.count("-10.0 %") == 5
-    assert text.count("- [1]") == 5
+    assert text.count("- [1]") == 10
     assert "[1] [/single] has 1 of the 3 points that are needed" in text
 
 
 def test_tables_fit_in_100_columns(make_results: Any) -> None:
     names = {"codec": "a-codec-with-a-remarkably-long-name-2018", "distortion": "mlclipsim"}
     results = [make_results([0.1, 0.2, 0.4], [24, 27, 30], **names) for _ in range(2)]
-    for text in (_printed(print_results, results), _printed(print_bd_rates, results[0], results)):
+    texts = (
+        _printed(show, *given) for show, *given in ((print_results, results), (print_bd_rates, results[0], results))
+    )
+    for text in texts:
         assert max(map(len, text.splitlines())) <= 100
         assert "…" not in text
+
+
+def test_bd_ranges_drops_and_networks(make_results: Any) -> None:
+    bpp, psnr_db = [0.1, 0.2, 0.4, 0.7], [24, 27, 30, 32]
+    reference = make_results(bpp, psnr_db, networks=["a", "b"])
+    better = make_results(bpp, [value + 1 for value in psnr_db], distortion="mlclipsim", networks=["a", "b"])
+    lines = _printed(print_bd_rates, reference, [reference, better]).splitlines()
+    rows = {line[:13].strip(): line.split() for line in lines}
+    assert rows["PSNR"][-8:] == ["25.00", "to", "32.00", "+1.00", "dB", "0.100", "to", "0.700"]
+    assert rows["box AP"][-8:] == ["25.0", "to", "32.0", "+1.0", "pp", "0.100", "to", "0.700"]
+    assert rows["box AP (b)"][-8:-5] == ["30.0", "to", "37.0"]
+    text = _printed(print_drops, [reference, better], None).splitlines()
+    assert text[2].split() == ["task", "codec", "0.1", "bpp", "0.25", "bpp", "0.5", "bpp"]
+    assert text[4].split()[-3:-1] == ["41.7", "32.9"]  # top-1: 95 - 24 / 0.45, 95 - (27 + 3 log2 1.25) / 0.45
+    assert _printed(print_drops, [reference], [0.2, 5]).splitlines()[-2].split()[-1] == "33.0"

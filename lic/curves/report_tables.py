@@ -1,0 +1,108 @@
+"""The report's tables, as HTML that a script can sort."""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from lic.curves.comparison import DIGITS, BdCell, bd_rows, drops, label, scaled, setting
+from lic.curves.results import FULL_REFERENCE, Results, list_tasks
+
+
+def summary_table(results: Sequence[Results]) -> str:
+    """Return a row for each operating point, and the uncompressed ceiling at the foot."""
+    qualities = [*FULL_REFERENCE, *list_tasks(results)]
+    heads = ["codec", "setting", "bpp", *(label(quality) for quality in qualities), "enc. ms", "dec. ms"]
+    rows = []
+    for each in results:
+        for point in each.points:
+            order = point.quality if point.quality is not None else point.lmbda
+            cells = [_cell(each.name), _cell(setting(point), order), _number(point.bpp, 3)]
+            for quality in qualities:
+                ends = point.interval(quality)
+                hint = " to ".join(f"{scaled(end, quality):.1f}" for end in ends) if ends else ""
+                cells.append(_number(scaled(point.score(quality), quality), DIGITS.get(quality, 1), hint))
+            cells += [_number(1000 * seconds, 1) for seconds in (point.encode_seconds, point.decode_seconds)]
+            rows.append(cells)
+    blank = _cell("")
+    ceilings = [
+        [_number(100 * each.ceiling_score(q), 1) if q in each.ceiling else blank for q in qualities]
+        for each in results
+        if each.ceiling
+    ]
+    foot = [[_cell("uncompressed"), blank, blank, *ceiling, blank, blank] for ceiling in _unique(ceilings)]
+    return _table(heads, rows, "sortable", foot)
+
+
+def bd_table(reference: Results, results: Sequence[Results]) -> str:
+    """Return BD-rate and BD-accuracy of each codec against the reference, with heading and notes."""
+    notes: list[str] = []
+
+    def cells(delta: BdCell) -> list[str]:
+        if delta.note and delta.note not in notes:
+            notes.append(delta.note)
+        mark = f"<sup>{notes.index(delta.note) + 1}</sup>" if delta.note else ""
+        order = "" if delta.value is None else f"{delta.value:.9g}"
+        text = "&ndash;" if delta.value is None else escape(delta.text).replace("-", "&minus;")
+        return [f'<td data-order="{order}">{text}{mark}</td>', _cell(delta.over, "")]
+
+    rows = [
+        [_cell(row.quality), _cell(row.name), *cells(row.rate), *cells(row.accuracy)]
+        for row in bd_rows(reference, results)
+    ]
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return (
+        f"<h3>Compared with {escape(reference.name)}</h3>\n"
+        '<p class="note">BD-rate: difference in bits at equal quality, less is better. BD-accuracy: difference in '
+        "quality at equal bits, more is better. Averaged over the range that both curves reach, which is given; "
+        "nothing is extrapolated.</p>\n"
+        + _table(["quality", "codec", "BD-rate", "over", "BD-accuracy", "over bpp"], rows, "sortable two-names")
+        + (f'<ol class="note">{listed}</ol>\n' if notes else "")
+    )
+
+
+def drop_table(results: Sequence[Results], at_bpp: Sequence[float] | None) -> str:
+    """Return what each codec loses in each task at fixed rates, with heading; empty where there is nothing to show."""
+    rates, found = drops(results, at_bpp)
+    if not rates:
+        return ""
+    rows = [
+        [
+            _cell(row.task),
+            _cell(row.name),
+            *(_number(math.nan if drop is None else 100 * drop, 1) for drop in row.drops),
+        ]
+        for row in found
+    ]
+    return (
+        "<h3>Lost against the uncompressed images</h3>\n"
+        '<p class="note">Percentage points below the ceiling at fixed rates, read off the lines between measured '
+        "points; &ndash; outside of them.</p>\n"
+        + _table(["task", "codec", *(f"{bpp:g} bpp" for bpp in rates)], rows, "sortable two-names")
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str, foot: Iterable[Sequence[str]] = ()) -> str:
+    """Return a table whose cells are HTML already."""
+    head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in heads)
+    body, last = ("".join(f"<tr>{''.join(row)}</tr>\n" for row in part) for part in (rows, foot))
+    return (
+        f'<div class="scroll"><table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n'
+        + (f"<tfoot>\n{last}</tfoot>\n" if last else "")
+        + "</table></div>\n"
+    )
+
+
+def _cell(text: str, order: float | str | None = None) -> str:
+    data = "" if order is None else f' data-order="{order}"'
+    return f"<td{data}>{escape(text)}</td>"
+
+
+def _number(value: float, num_digits: int, hint: str = "") -> str:
+    if not math.isfinite(value):
+        return '<td data-order="">&ndash;</td>'
+    about = f' title="{hint}"' if hint else ""
+    return f'<td data-order="{value:.9g}"{about}>{value:.{num_digits}f}</td>'
+
+
+def _unique(rows: Iterable[list[str]]) -> list[list[str]]:
+    return [list(row) for row in dict.fromkeys(map(tuple, rows))]

@@ -1,0 +1,153 @@
+"""BD-rate and BD-accuracy against curves whose answer is known, the package called directly, and scipy."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import bjontegaard  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+from scipy.interpolate import Akima1DInterpolator  # type: ignore[import-untyped]
+
+from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate, drop_at
+
+BPP = [0.1, 0.2, 0.4, 0.7, 1.1]
+PSNR_DB = [24.0, 27.0, 30.5, 33.0, 35.0]
+
+
+@pytest.mark.parametrize("percent", [-50.0, -10.0, 0.0, 10.0, 100.0])
+@pytest.mark.parametrize("quality", ["psnr_db", "ms_ssim", "mlclipsim", "coco-det"])
+def test_a_shift_in_rate_is_the_bd_rate(make_results: Any, percent: float, quality: str) -> None:
+    reference = make_results(BPP, PSNR_DB)
+    candidate = make_results([bpp * (1 + percent / 100) for bpp in BPP], PSNR_DB)
+    found = bd_rate(reference, candidate, quality)
+    assert found.value == pytest.approx(percent, abs=1e-9)
+    assert found.note == ""
+
+
+def test_equals_the_package(make_results: Any) -> None:
+    bpp, psnr_db = [0.09, 0.15, 0.3, 0.8], [24.5, 26.8, 30.2, 34.6]
+    found = bd_rate(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr_db")
+    expected = bjontegaard.bd_rate(BPP, PSNR_DB, bpp, psnr_db, method="akima", require_matching_points=False)
+    assert found.value == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_other_direction_is_the_reciprocal(make_results: Any) -> None:
+    one, other = make_results(BPP, PSNR_DB), make_results([0.08, 0.2, 0.3, 0.8], [24, 28, 30, 36])
+    there, back = bd_rate(one, other, "psnr_db").value, bd_rate(other, one, "psnr_db").value
+    assert there is not None and back is not None
+    assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
+
+
+def test_points_no_better_than_a_cheaper_one_are_left_out(make_results: Any) -> None:
+    reference = make_results(BPP, PSNR_DB)
+    bumpy = make_results([*BPP, 0.5, 0.2], [*PSNR_DB, 29.0, 26.0], codec="bumpy")
+    found = bd_rate(reference, bumpy, "psnr_db")
+    assert found.value == pytest.approx(0, abs=1e-9)
+    assert found.note == "bumpy / mse: no better than a cheaper point at 0.2, 0.5 bpp, left out of the BD-rate"
+    assert (found.low, found.high) == (24, 35)
+
+
+def test_curves_that_cannot_be_compared_say_why(make_results: Any) -> None:
+    reference = make_results(BPP, PSNR_DB)
+    far = make_results(BPP, [psnr_db + 20 for psnr_db in PSNR_DB], codec="far")
+    assert bd_rate(reference, far, "psnr_db")[:2] == (
+        None,
+        "mbt2018-mean / mse and far / mse reach no psnr_db in common",
+    )
+    near = make_results(BPP, [psnr_db + 9 for psnr_db in PSNR_DB])
+    assert bd_rate(reference, near, "psnr_db")[:2] == (
+        None,
+        "the curves share 18% of the shorter one's range, 25% are needed",
+    )
+    two = make_results([0.1, 0.2], [24, 27], codec="two")
+    assert bd_rate(reference, two, "psnr_db")[:2] == (None, "two / mse has 2 of the 3 points that are needed")
+    falling = make_results(BPP, PSNR_DB[::-1], codec="falling")
+    assert bd_rate(falling, reference, "psnr_db")[:2] == (
+        None,
+        "falling / mse has 1 of the 3 points that increase in psnr_db that are needed",
+    )
+    assert bd_rate(reference, far, "voc-seg")[:2] == (None, "mbt2018-mean / mse has no measured voc-seg")
+    assert bd_rate(reference, make_results([], [], codec="empty"), "psnr_db").value is None
+
+
+def test_what_a_number_rests_on_is_noted(make_results: Any) -> None:
+    reference = make_results(BPP, PSNR_DB)
+    half = make_results(BPP, [psnr_db + 5 for psnr_db in PSNR_DB])
+    found = bd_rate(reference, half, "psnr_db")
+    assert found.value is not None and found.value < 0
+    assert found.note.startswith("over the 55% of the shorter curve's range that both reach")
+    crooked = make_results([0.1, 0.11, 0.9, 1.0, 1.1], [24, 29, 29.1, 34, 35])
+    assert "with pchip interpolation" in bd_rate(reference, crooked, "psnr_db").note
+
+
+def test_a_short_curve_within_a_long_one_overlaps_fully(make_results: Any) -> None:
+    short = make_results([0.2, 0.21, 0.22], [27.0, 27.2, 27.4])
+    assert bd_rate(make_results(BPP, PSNR_DB), short, "psnr_db").note == ""
+
+
+def test_extreme_curves_neither_warn_nor_fail(make_results: Any) -> None:
+    steep = make_results([0.1, 1.0, 10.0, 1e300], [24, 24 + 1e-14, 24 + 2e-14, 35])
+    bd_rate(make_results(BPP, PSNR_DB), steep, "psnr_db")
+    bd_rate(steep, make_results(BPP, PSNR_DB), "psnr_db")
+
+
+def test_an_unknown_quality_is_named(make_results: Any) -> None:
+    with pytest.raises(ValueError, match="did you mean 'mlclipsim'"):
+        bd_rate(make_results(BPP, PSNR_DB), make_results(BPP, PSNR_DB), "mlclip")
+
+
+@pytest.mark.parametrize("quality", ["psnr_db", "coco-det"])
+def test_lines_over_log_rate_have_a_closed_form(make_results: Any, quality: str) -> None:
+    def line(bpp: float, offset: float, slope: float) -> float:
+        return offset + slope * math.log10(bpp)
+
+    rates, others = [0.1, 0.2, 0.4, 0.8], [0.15, 0.3, 0.6, 0.7, 1.6]
+    reference = make_results(rates, [line(bpp, 40, 12) for bpp in rates])
+    candidate = make_results(others, [line(bpp, 41, 15) for bpp in others])
+    found = bd_accuracy(reference, candidate, quality)
+    middle = (math.log10(0.15) + math.log10(0.8)) / 2
+    unit = 1 if quality == "psnr_db" else 0.01
+    assert found.value == pytest.approx(unit * (1 + 3 * middle), abs=1e-9)
+    assert (found.low, found.high) == pytest.approx((0.15, 0.8)) and found.note == ""
+    shifted = make_results(others, [line(bpp, 41, 12) for bpp in others])
+    assert bd_accuracy(reference, shifted, quality).value == pytest.approx(unit * 1)
+    assert bd_rate(reference, shifted, quality).value == pytest.approx(100 * (10 ** (-1 / 12) - 1))
+
+
+def test_accuracy_equals_an_integral_of_scipy(make_results: Any) -> None:
+    bpp, psnr_db = [0.09, 0.15, 0.3, 0.8], [24.5, 26.8, 30.2, 34.6]
+    found = bd_accuracy(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr_db")
+    grid = np.linspace(math.log(0.1), math.log(0.8), 20001)
+    one, other = (Akima1DInterpolator(np.log(x), y)(grid) for x, y in ((BPP, PSNR_DB), (bpp, psnr_db)))
+    assert found.value == pytest.approx(float(np.mean(other - one)), abs=1e-4)
+    assert (found.low, found.high) == pytest.approx((0.1, 0.8))
+
+
+def test_accuracy_keeps_and_flags_points_no_better_than_a_cheaper_one(make_results: Any) -> None:
+    reference = make_results(BPP, [30.0] * 5, codec="flat")
+    bumpy = make_results([*BPP, 0.2], [24, 27, 26, 33, 35, 20], codec="bumpy")
+    found = bd_accuracy(reference, bumpy, "psnr_db")
+    kept = bjontegaard.bd_psnr(BPP, [30.0] * 5, BPP, [24, 27, 26, 33, 35], method="akima")
+    assert found.value == pytest.approx(kept)
+    assert "bumpy / mse: no better than a cheaper point at 0.2, 0.4 bpp, kept in the BD-accuracy" in found.note
+    assert "flat / mse: no better than a cheaper point at 0.2, 0.4, 0.7, 1.1 bpp" in found.note
+
+
+def test_nothing_is_extrapolated(make_results: Any) -> None:
+    reference = make_results(BPP, PSNR_DB)
+    dearer = make_results([bpp * 20 for bpp in BPP], PSNR_DB)
+    assert bd_accuracy(reference, dearer, "psnr_db").value is None
+    assert "no rate in common" in bd_accuracy(reference, dearer, "psnr_db").note
+    touching = make_results([bpp * 9 for bpp in BPP], PSNR_DB)
+    assert "25% are needed" in bd_accuracy(reference, touching, "psnr_db").note
+    assert "2 of the 3 points" in bd_accuracy(reference, make_results([0.1, 0.2], [24, 27]), "psnr_db").note
+    assert "no measured voc-seg" in bd_accuracy(reference, reference, "voc-seg").note
+
+
+def test_drop_is_read_off_the_line_over_log_rate(make_results: Any) -> None:
+    results = make_results([0.1, 0.4], [20, 40])
+    assert drop_at(results, "coco-det", 0.2) == pytest.approx(0.6 - 0.3)  # 0.2 lies half way from 0.1 to 0.4
+    assert drop_at(results, "coco-det", 0.4) == pytest.approx(0.6 - 0.4)
+    assert drop_at(results, "coco-det", 0.41) is None and drop_at(results, "coco-det", 0.09) is None
+    assert drop_at(results, "voc-seg", 0.2) is None and drop_at(replace(results, ceiling={}), "coco-det", 0.2) is None
