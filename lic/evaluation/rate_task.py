@@ -8,10 +8,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lic.config import BaselineName, TaskName
+from lic.config import TaskName
 from lic.curves.results import Point, Results, read_environment
 from lic.distortions import MLCLIPSim
-from lic.evaluation.coders import QUALITIES, Coder, PillowCoder, quality_for_bpp
+from lic.evaluation.baselines import PillowCoder, PillowName, quality_for_bpp
+from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import Ceiling, evaluate, uncompressed
 from lic.images import UnreadableImage, read_image
 from lic.tasks import Task, build_task
@@ -57,7 +58,7 @@ class RateTask:
             for (codec, distortion), group in points.items()
         ]
 
-    def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
+    def comparable(self, names: Sequence[PillowName], bpp: float) -> list[Coder]:
         """Return each baseline at the quality whose rate on these images is nearest to a rate."""
         images = [read_image(path) for path in self.images]
         return [PillowCoder(name, quality_for_bpp(name, images, bpp)) for name in names]
@@ -65,11 +66,6 @@ class RateTask:
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         return Progress(*columns, TimeRemainingColumn(), console=self.console)
-
-
-def baseline_grid(names: Sequence[BaselineName]) -> list[Coder]:
-    """Return the baselines at all qualities of their grids."""
-    return [PillowCoder(name, quality) for name in names for quality in QUALITIES[name]]
 
 
 def build_rate_tasks(

@@ -14,9 +14,10 @@ from lic.curves.results import Results
 from lic.curves.table import print_bd_rates, print_results
 from lic.curves.tracking import finish_wandb, log_results, start_wandb
 from lic.distortions import build_mlclipsim
+from lic.evaluation.baselines import baseline_coders
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.judge import draw_grid, write_results
-from lic.evaluation.rate_task import RateTask, baseline_grid, build_rate_tasks, photographs
+from lic.evaluation.rate_task import RateTask, build_rate_tasks, photographs
 from lic.images import list_images
 
 ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
@@ -25,7 +26,7 @@ ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 def evaluate_all(config: EvalConfig, console: Console) -> None:
     """Run an evaluation and print, write and log what comes of it."""
     device = pick_device(config.device)
-    coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_grid(config.baseline)
+    coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_coders(config)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     rate_tasks = _rate_tasks(config, device, console)

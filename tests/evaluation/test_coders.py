@@ -1,44 +1,20 @@
-"""Coders: what Pillow and the codecs would give by themselves."""
+"""Coders: what the codecs would give by themselves."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from lic.bitstream import FIXED_BYTES, read_stream_header
 from lic.codecs import load_codec
-from lic.config import BaselineName
 from lic.data.imagenet import read_imagenet
 from lic.data.scenes import scenes_root
-from lic.evaluation.coders import QUALITIES, LearnedCoder, PillowCoder, quality_for_bpp
-from lic.evaluation.rate_task import baseline_grid
+from lic.evaluation.coders import LearnedCoder
 from lic.evaluation.run import learned_coders, pick_device
 from lic.images import read_image
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize("name", ["jpeg", "webp"])
-@pytest.mark.parametrize("quality", [5, 40, 90])
-def test_pillow_coder_is_pillow(name: BaselineName, quality: int, images: list[Path]) -> None:
-    coder = PillowCoder(name, quality)
-    stream = coder.encode(read_image(images[2]))
-    file = io.BytesIO()
-    settings = {"optimize": True} if name == "jpeg" else {"method": 6}
-    with Image.open(images[2]) as original:
-        original.save(file, name, quality=quality, **settings)
-    assert stream == file.getvalue()
-    with Image.open(io.BytesIO(stream)) as opened:
-        pixels = np.array(opened.convert("RGB"))
-    decoded = coder.decode(stream)
-    assert decoded.shape == (1, 3, 48, 80)
-    assert np.array_equal((decoded[0].permute(1, 2, 0) * 255).round().numpy(), pixels)
-    assert (coder.codec, coder.quality) == (name, quality)
-    assert coder.lmbda is coder.distortion is coder.checkpoint is coder.estimate_bpp(read_image(images[2])) is None
 
 
 def test_learned_coder(images: list[Path], make_checkpoint: Callable[..., Path]) -> None:
@@ -58,35 +34,6 @@ def test_learned_coder(images: list[Path], make_checkpoint: Callable[..., Path])
     other = LearnedCoder(load_codec(make_checkpoint("other.safetensors", [0.01], seed=1)), 0.01, CPU)
     with pytest.raises(ValueError, match="coded with checkpoint"):
         other.decode(stream)
-
-
-def rate(name: BaselineName, quality: int, paths: list[Path]) -> float:
-    """Mean bits per pixel of files that Pillow writes."""
-    rates = []
-    for path in paths:
-        file = io.BytesIO()
-        with Image.open(path) as image:
-            image.save(file, name, quality=quality, **({"optimize": True} if name == "jpeg" else {"method": 6}))
-            rates.append(8 * file.tell() / (image.width * image.height))
-    return float(np.mean(rates))
-
-
-@pytest.mark.parametrize("name", ["jpeg", "webp"])
-def test_quality_for_bpp_against_every_quality(name: BaselineName, images: list[Path]) -> None:
-    paths = images[:2]
-    tensors = [read_image(path) for path in paths]
-    rates = {quality: rate(name, quality, paths) for quality in range(1, 96)}
-    lowest, highest = min(rates.values()), max(rates.values())
-    for bpp in (0.001, lowest, 1.05 * lowest, (lowest + highest) / 3, rates[50], 0.99 * highest, 100.0):
-        chosen = rates[quality_for_bpp(name, tensors, bpp)]
-        assert abs(chosen - bpp) == pytest.approx(min(abs(each - bpp) for each in rates.values())), bpp
-
-
-def test_baseline_grid() -> None:
-    coders = baseline_grid(["webp", "jpeg"])
-    expected = [("webp", quality) for quality in QUALITIES["webp"]] + [("jpeg", q) for q in QUALITIES["jpeg"]]
-    assert [(coder.codec, coder.quality) for coder in coders] == expected
-    assert baseline_grid([]) == []
 
 
 @pytest.fixture
@@ -127,6 +74,12 @@ def test_learned_coders(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_points_of_one_checkpoint_share_it(world: Path) -> None:
     first, second = learned_coders([str(world / "shelf/z.safetensors")], CPU)
     assert first.checkpoint == second.checkpoint == load_codec(world / "shelf/z.safetensors").sha256
+
+
+def test_fingerprints_tell_operating_points_apart(world: Path) -> None:
+    fingerprints = [coder.fingerprint for coder in learned_coders([str(world / "shelf"), str(world / "runs/*")], CPU)]
+    assert len(set(fingerprints)) == len(fingerprints) == 6
+    assert set(fingerprints) >= {coder.fingerprint for coder in learned_coders([str(world / "shelf")], CPU)}
 
 
 def test_variable_rate_checkpoint_at_any_lmbda(images: list[Path], make_checkpoint: Callable[..., Path]) -> None:
