@@ -6,6 +6,7 @@ info photo.lic                  what a stream says of itself
 convert CODEC weights.pth.tar out.safetensors      other projects' checkpoints: CompressAI's, official MLIC++
 compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
 curves results/*.json           figure and BD-rate table of results files
+dashboard --project lic         W&B workspace that compares a project's runs
 demo-networks [NAME ...]        train the embedded CLIP, classifier, detector and segmenter from nothing
 """
 
@@ -15,7 +16,7 @@ from difflib import get_close_matches
 
 from lic.cli import fail, reporting_mistakes
 
-COMMANDS = ("encode", "decode", "info", "convert", "compare", "curves", "demo-networks")
+COMMANDS = ("encode", "decode", "info", "convert", "compare", "curves", "dashboard", "demo-networks")
 
 
 def main(argv: list[str]) -> None:
@@ -52,6 +53,10 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
         from lic.curves import command
 
         return command.main
+    if name == "dashboard":
+        from lic.curves import dashboard
+
+        return dashboard.main
     from lic.training import demo_networks
 
     return demo_networks.main

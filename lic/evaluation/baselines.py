@@ -54,8 +54,10 @@ class PillowCoder:
     is_threadsafe: bool = True
 
     def __init__(self, name: PillowName, quality: int) -> None:
-        require(bool(features.check(_LIBRARY[name])),
-                f"this Pillow {PIL.__version__} was built without {name}; `pip install --upgrade pillow` has it")
+        require(
+            bool(features.check(_LIBRARY[name])),
+            f"this Pillow {PIL.__version__} was built without {name}; `pip install --upgrade pillow` has it",
+        )
         self.codec: str = name
         self.quality: int | None = quality
         own = {"quality_mode": "dB", "quality_layers": [quality]} if name == "jpeg2000" else {"quality": quality}

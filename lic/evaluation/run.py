@@ -12,7 +12,7 @@ from lic.codecs import SHIPPED, load_codec
 from lic.config import EvalConfig, TaskName, require
 from lic.curves.results import Results
 from lic.curves.table import print_bd_rates, print_results
-from lic.curves.tracking import finish_wandb, log_results, start_wandb
+from lic.curves.tracking import log_evaluation
 from lic.distortions import build_mlclipsim
 from lic.evaluation.baselines import baseline_coders
 from lic.evaluation.coders import Coder, LearnedCoder
@@ -26,11 +26,11 @@ ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 def evaluate_all(config: EvalConfig, console: Console) -> None:
     """Run an evaluation and print, write and log what comes of it."""
     device = pick_device(config.device)
+    checkpoints = checkpoint_files(config.checkpoint)
     coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_coders(config)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     rate_tasks = _rate_tasks(config, device, console)
-    start_wandb(config.wandb, f"eval-{folder.name}", dataclasses.asdict(config), folder, "eval")
     for rate_task in rate_tasks:
         own = folder if len(rate_tasks) == 1 else folder / rate_task.dataset.split()[0].lower()
         results = rate_task.results(coders, own if config.save_images else None)
@@ -39,10 +39,9 @@ def evaluate_all(config: EvalConfig, console: Console) -> None:
         if learned is not None:
             draw_grid(learned, rate_task, 128, own / "reconstructions.png")
         _show(results, console)
-        log_results(results, own)
         written = [*paths, own / "curves.png"]
         console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
-    finish_wandb(console)
+        log_evaluation(config.wandb, dataclasses.asdict(config), results, paths, checkpoints, console)
 
 
 def pick_device(name: str) -> torch.device:
@@ -68,11 +67,15 @@ def learned_coders(
     Raises:
         ValueError: a pattern that finds nothing, a file that is no codec's, or an lmbda out of a codec's range.
     """
-    paths = [path for pattern in patterns or [str(SHIPPED)] for path in _matching(pattern)]
-    loaded = [load_codec(path) for path in dict.fromkeys(paths)]
+    loaded = [load_codec(path) for path in checkpoint_files(patterns)]
     pairs = [(each, point) for each in loaded for point in (each.codec.lmbdas and lmbda) or each.header.lmbda]
     pairs.sort(key=lambda pair: (pair[0].header.codec, pair[0].header.distortion, pair[1]))
     return [LearnedCoder(each, lmbda, device) for each, lmbda in pairs]
+
+
+def checkpoint_files(patterns: Sequence[str] | None) -> list[Path]:
+    """Return the files that patterns mean, each once; see `learned_coders`."""
+    return list(dict.fromkeys(path for pattern in patterns or [str(SHIPPED)] for path in _matching(pattern)))
 
 
 def _matching(pattern: str) -> list[Path]:

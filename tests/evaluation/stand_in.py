@@ -1,5 +1,6 @@
 """Takes the command lines of VTM, HM and BPG and codes with JPEG; see test_binaries.py."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def decode_video(flags: dict[str, str]) -> None:
 
 def main(name: str, words: list[str]) -> None:
     """Be the program of this name."""
-    flags = dict(zip(words, words[1:], strict=False))
+    flags = dict(itertools.pairwise(words))
     if name == "bpgenc":
         Image.open(words[-1]).save(flags["-o"], "jpeg", quality=140 - 2 * int(flags["-q"]), subsampling=0)
     elif name == "bpgdec":

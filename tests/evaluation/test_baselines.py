@@ -84,7 +84,7 @@ def test_fingerprints() -> None:
     fingerprints = [PillowCoder(name, quality).fingerprint for name, quality in grid]
     assert len(set(fingerprints)) == len(grid)
     assert fingerprints == [PillowCoder(name, quality).fingerprint for name, quality in grid]
-    assert "'quality': 20" in PillowCoder("avif", 20).fingerprint and "library 1." in PillowCoder("avif", 20).fingerprint
+    assert "'quality': 20" in PillowCoder("avif", 20).fingerprint
 
 
 def mean_rates(name: PillowName, paths: list[Path]) -> list[float]:

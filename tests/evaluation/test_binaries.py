@@ -124,7 +124,7 @@ def test_grid(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ("settings", "message"),
     [
         ({"baseline": ["vtm"]}, r"--baseline vtm needs its programs: build https://.*/VVCSoftware_VTM .* --vtm_config"),
-        ({"baseline": ["vtm"], "vtm_path": "/none", "vtm_config": "/none/a.cfg"}, "vtm finds no /none/EncoderAppStatic"),
+        ({"baseline": ["vtm"], "vtm_path": "/none", "vtm_config": "/none/a.cfg"}, "finds no /none/EncoderAppStatic"),
         ({"baseline": ["hm"], "hm_path": "/none"}, "--baseline hm needs its programs"),
         ({"baseline": ["bpg"], "bpg_path": "/none"}, r"--baseline bpg finds no bpgenc and bpgdec: build https://bell"),
     ],
