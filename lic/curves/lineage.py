@@ -1,5 +1,6 @@
 """Checkpoints and results as W&B artifacts: a training logs its model, an evaluation uses it, both log results."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,11 +30,12 @@ def log_artifacts(
     sources = sorted({point.checkpoint for result in results for point in result.points if point.checkpoint})
     if made is not None:
         run.log_artifact(_model(made))
-    for model in map(_model, used):
-        if model.metadata["sha256"] in sources:
-            _use(run, model)
+    for path in used:
+        if hashlib.sha256(path.read_bytes()).hexdigest() in sources:
+            _use(run, _model(path))
     described = {"dataset": results[0].dataset, "curves": [result.name for result in results], "checkpoints": sources}
-    artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", f"results-{run.name}"), "results", metadata=described)
+    name = re.sub(r"[^\w.-]", "-", f"results-{run.name}", flags=re.ASCII)[:128]  # what W&B allows
+    artifact = wandb.Artifact(name, "results", metadata=described)
     for path in files:
         artifact.add_file(str(path))
     run.log_artifact(artifact)

@@ -76,18 +76,22 @@ def log_evaluation(
     """
     if mode == "disabled":
         return
+    offline = None
     for result, path in zip(results, paths, strict=True):
         settings = {**config, "codec": result.codec, "distortion": result.distortion, "dataset": result.dataset}
         lmbdas = [point.lmbda for point in result.points if point.lmbda is not None]
         name = f"{path.parent.name}-{path.stem}"
-        with start_wandb(mode, name, settings, path.parent, "eval", result.name, lmbdas) as run:
-            log_results([result], path.parent)
-            log_samples(path.parent, path.stem)
-            log_curve(result)
-            log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)
-            is_offline, folder = run.offline, Path(run.dir).parent.parent
-    if results and is_offline:
-        command = f"wandb sync {folder}/offline-run-*"
+        try:
+            with start_wandb(mode, name, settings, path.parent, "eval", result.name, lmbdas) as run:
+                log_results([result], path.parent)
+                log_samples(path.parent, path.stem)
+                log_curve(result)
+                log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)
+                offline = Path(run.dir).parent.parent if run.offline else None
+        except wandb.Error as error:  # the results are on disk; whatever else there is to evaluate goes on
+            console.print(f"W&B did not take {name}: {str(error).splitlines()[0]}", markup=False, soft_wrap=True)
+    if offline:
+        command = f"wandb sync {offline}/offline-run-*"
         console.print(f"W&B runs kept offline; upload them with: {command}", highlight=False, soft_wrap=True)
 
 

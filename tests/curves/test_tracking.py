@@ -147,3 +147,13 @@ def test_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not has_key()
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     assert has_key()
+
+
+def test_what_wandb_refuses_is_a_line(
+    tmp_path: Path, make_results: MakeResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "not a key")
+    text = io.StringIO()
+    path = tmp_path / "jpeg.json"
+    log_evaluation("online", {}, [make_results([0.3], [22.0], "jpeg", None, False)], [path], [], Console(file=text))
+    assert text.getvalue().count("\n") == 1 and f"W&B did not take {tmp_path.name}-jpeg: " in text.getvalue()

@@ -12,7 +12,8 @@ from torch import Tensor
 from lic.codecs import load_codec
 from lic.curves.results import Point
 from lic.distortions import MLCLIPSim
-from lic.evaluation.coders import Coder, LearnedCoder, PillowCoder
+from lic.evaluation.baselines import PillowCoder
+from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code, evaluate, uncompressed
 from lic.evaluation.rate_task import RateTask, photographs, readable
 from lic.images import crop_to, quantise, read_image, write_image
