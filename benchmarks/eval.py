@@ -4,8 +4,8 @@ python benchmarks/eval.py                                   # the shipped codec 
 python benchmarks/eval.py --task coco-det --data_root ~/coco --network ssdlite320_mobilenet_v3_large --limit 32
 
 For each operating point, taking turns on the same images: *bare* is encoding and decoding in a loop, and then each
-network (the tasks', and ML-CLIPSim's encoder) on the reconstructions in memory; *eval* is what `eval.py` does: reads files,
-codes, decodes, predicts, measures PSNR, MS-SSIM and ML-CLIPSim, writes records. The ratio of the two is what we hold at 1.15.
+network (the tasks', and ML-CLIPSim's encoder) on the reconstructions in memory; *eval* is what `eval.py` does: it reads
+files, codes, decodes, predicts, measures PSNR, MS-SSIM and ML-CLIPSim, and writes records. Their ratio should be 1.15.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 import torch
-
 from lic.backbones.networks import build_network
-from lic.config import BaselineName, TaskName
+
+from lic.config import TaskName
 from lic.distortions import MLCLIPSim
-from lic.evaluation.baselines import PillowCoder
+from lic.evaluation.baselines import PillowCoder, PillowName
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
 from lic.evaluation.rate_task import group_by_dataset
@@ -71,14 +71,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     cpu = torch.device("cpu")
-    weights = [*options.network_weights, *["-"] * len(options.network)]
-    networks = [build_network(name, None if file == "-" else file, cpu) for name, file in zip(options.network, weights)]
+    weights = options.network_weights or ["-"] * len(options.network)
+    pairs = zip(options.network, weights, strict=True)
+    networks = [build_network(name, None if file == "-" else file, cpu) for name, file in pairs]
     names: list[TaskName] = options.task
-    baselines: list[BaselineName] = options.baseline
+    baselines: list[PillowName] = options.baseline
     ((dataset, images, tasks),) = group_by_dataset(build_tasks(names, networks, options.data_root, cpu, options.limit))
     metric, batches = MLCLIPSim.from_pretrained("demo"), plan_batches(images)
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {len(images)} images of "
-          f"{dataset}, networks {', '.join(task.network for task in tasks)}; medians of {options.repeats}\n")
+    judges = ", ".join(task.network for task in tasks)
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, medians of "
+          f"{options.repeats}; {len(images)} images of {dataset}, networks {judges}\n")
     print("| codec | coding s | networks s | eval s | ratio |\n|---|---:|---:|---:|---:|")
     for coder in [*learned_coders([options.checkpoint], cpu), *(PillowCoder(name, 40) for name in baselines)]:
         rows = []

@@ -7,6 +7,7 @@ convert CODEC weights.pth.tar out.safetensors      other projects' checkpoints: 
 compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
 curves results/*.json           figure and BD-rate table of results files
 report results/*.json           one HTML page about them, which opens without network
+dashboard --project lic         W&B workspace that compares a project's runs
 demo-networks [NAME ...]        train the embedded CLIP, classifier, detector and segmenter from nothing
 """
 
@@ -16,7 +17,9 @@ from difflib import get_close_matches
 
 from lic.cli import fail, reporting_mistakes
 
-COMMANDS = ("encode", "decode", "info", "convert", "compare", "curves", "report", "demo-networks")
+COMMANDS = (
+    "encode", "decode", "info", "convert", "compare", "curves", "report", "dashboard", "demo-networks",
+)  # fmt: skip
 
 
 def main(argv: list[str]) -> None:
@@ -57,6 +60,10 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
         from lic.curves import report
 
         return report.main
+    if name == "dashboard":
+        from lic.curves import dashboard
+
+        return dashboard.main
     from lic.training import demo_networks
 
     return demo_networks.main

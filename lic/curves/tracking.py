@@ -1,71 +1,124 @@
-"""Weights & Biases: runs that need no account, and results as tables and charts."""
+"""Results in W&B, so that panels of a project overlay all of its runs.
 
-import netrc
-import os
+rate_task/coco-det              table with a row for each operating point and network
+rate_task/coco-det/curves       the line chart of that table
+rate_task/bpp, rate_task/coco-det/score     a history row for each operating point; the last is in the summary
+samples/original, samples/reconstruction    images with boxes and masks (media.py)
+artifacts of type `model` and `results`     (lineage.py)
+"""
+
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import wandb
 from rich.console import Console
 
 from lic.config import WandbMode
+from lic.curves.lineage import log_artifacts
+from lic.curves.media import log_samples
 from lic.curves.results import FULL_REFERENCE, HEADLINE, Results
+from lic.curves.runs import present_run, start_wandb
 
-
-def start_wandb(mode: WandbMode, name: str, config: dict[str, Any], folder: Path, job_type: str) -> Any:
-    """Return a W&B run; `auto` means online where a key is configured, else offline.
-
-    Args:
-        mode: the setting.
-        name: of the run.
-        config: every setting.
-        folder: where the run's files go.
-        job_type: `train` or `eval`.
-    """
-    if mode == "auto":
-        mode = "online" if _has_key() else "offline"
-    quiet = wandb.Settings(silent=True, console="off")
-    return wandb.init(project="lic", mode=mode, name=name, config=config, dir=folder, job_type=job_type, settings=quiet)
-
-
-def _has_key() -> bool:
-    """Return whether `wandb login` has been done, or a key is in the environment, without asking for one."""
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return bool(os.environ.get("WANDB_API_KEY")) or netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+COLUMNS = ("curve", "codec", "distortion", "lmbda", "quality", "bpp", "score", "low", "high", "ceiling", "network")
+CHART = "wandb/lineseries/v0"
+LINES = {"step": "bpp", "lineKey": "curve", "lineVal": "score"}
+"""What W&B's own chart draws of a table's columns."""
 
 
 def log_results(results: Sequence[Results], folder: Path, step: int | None = None) -> None:
-    """Log results to the present W&B run, if there is one: a table, a chart of each quality, a folder's figures."""
-    if wandb.run is None:
+    """Log results to the present W&B run, if there is one: tables, their charts, and a folder's figures."""
+    run = present_run()
+    if run is None:
         return
-    tasks = [task for task in HEADLINE if any(task in r.ceiling for r in results)]
-    columns: list[str | int] = ["codec", "lmbda", "quality", "bpp", *FULL_REFERENCE, *tasks]
-    rows = [
-        [r.name, point.lmbda, point.quality, point.bpp, *(point.score(name) for name in (*FULL_REFERENCE, *tasks))]
-        for r in results
-        for point in r.points
-    ]
-    log: dict[str, Any] = {"rate-task/table": wandb.Table(columns=columns, data=rows)}
-    for name in (*FULL_REFERENCE, *tasks):
-        curves = [[point.score(name) for point in r.points] for r in results]
-        rates = [[point.bpp for point in r.points] for r in results]
-        names = [r.name for r in results]
-        log[f"rate-task/{name}"] = wandb.plot.line_series(rates, curves, names, f"{name} over bpp", "bpp")
+    log: dict[str, Any] = {}
+    for name in _qualities(results):
+        rows = [row for result in results for row in _rows(result, name)]
+        log[f"rate_task/{name}"] = wandb.Table(columns=list(COLUMNS), data=rows)
+        chart = wandb.Table(columns=list(COLUMNS), data=rows)  # a table belongs to one key
+        titles = {"title": f"{name} over bits per pixel", "xname": "bpp"}
+        log[f"rate_task/{name}/curves"] = wandb.plot_table(CHART, chart, LINES, titles)
     for image in ("curves", "reconstructions"):
         if (folder / f"{image}.png").is_file():
-            log[f"rate-task/{image}"] = wandb.Image(str(folder / f"{image}.png"))
-    wandb.run.log(log if step is None else {**log, "trainer/global_step": step})
+            log[f"rate_task/figures/{image}"] = wandb.Image(str(folder / f"{image}.png"))
+    run.log(log if step is None else {**log, "trainer/global_step": step})
 
 
-def finish_wandb(console: Console) -> None:
-    """End the present run; for an offline one print the command that uploads it."""
-    if wandb.run is not None:
-        folder, is_offline = Path(wandb.run.dir).parent, wandb.run.offline
-        wandb.finish()
-        if is_offline:
-            console.print(f"W&B run kept offline; upload it with: wandb sync {folder}", highlight=False, soft_wrap=True)
+def log_curve(result: Results) -> None:
+    """Log one codec's operating points, in order of rate, to the present run, if there is one."""
+    run = present_run()
+    if run is None:
+        return
+    names = _qualities([result])
+    run.define_metric("rate_task/bpp")
+    for name in names:
+        run.define_metric(f"rate_task/{name}/score", step_metric="rate_task/bpp")
+    for point in result.points:
+        scores = {f"rate_task/{name}/score": point.score(name) for name in names}
+        measured = {name: score for name, score in scores.items() if math.isfinite(score)}
+        run.log({"rate_task/bpp": point.bpp, **measured})
+
+
+def log_evaluation(
+    mode: WandbMode, config: dict[str, Any], results: Sequence[Results], paths: Sequence[Path],
+    checkpoints: Sequence[Path], console: Console,
+) -> None:  # fmt: skip
+    """Log each result of an evaluation as a W&B run of its own: a run is one curve.
+
+    Args:
+        mode: the setting.
+        config: every setting of the evaluation.
+        results: of one dataset.
+        paths: their files; figures, and samples in folders of the files' names, are beside them.
+        checkpoints: the files of the learned codecs among the results.
+        console: gets the command that uploads offline runs.
+    """
+    if mode == "disabled":
+        return
+    offline = None
+    for result, path in zip(results, paths, strict=True):
+        settings = {**config, "codec": result.codec, "distortion": result.distortion, "dataset": result.dataset}
+        lmbdas = [point.lmbda for point in result.points if point.lmbda is not None]
+        name = f"{path.parent.name}-{path.stem}"
+        try:
+            with start_wandb(mode, name, settings, path.parent, "eval", result.name, lmbdas) as run:
+                log_results([result], path.parent)
+                log_samples(path.parent, path.stem)
+                log_curve(result)
+                log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)
+                offline = Path(run.dir).parent.parent if run.offline else None
+        except wandb.Error as error:  # the results are on disk; whatever else there is to evaluate goes on
+            console.print(f"W&B did not take {name}: {str(error).splitlines()[0]}", markup=False, soft_wrap=True)
+    if offline:
+        command = f"wandb sync {offline}/offline-run-*"
+        console.print(f"W&B runs kept offline; upload them with: {command}", highlight=False, soft_wrap=True)
+
+
+def _qualities(results: Sequence[Results]) -> list[str]:
+    """Return the tasks that any result has, without their networks, and the full-reference qualities."""
+    measured = {key.partition("@")[0] for result in results for point in result.points for key in point.tasks}
+    return [*(task for task in HEADLINE if task in measured), *FULL_REFERENCE]
+
+
+def _rows(result: Results, name: str) -> list[list[str | float | None]]:
+    """Return the rows of a quality's table: for a task with several networks their mean's, then each one's."""
+    rows: list[list[str | float | None]] = []
+    name_and_data = f"{result.name}, {result.dataset}"  # a project may hold several datasets
+    for point in result.points:
+        start = [result.codec, result.distortion, point.lmbda, point.quality, point.bpp]
+        if name in FULL_REFERENCE:
+            rows.append([name_and_data, *start, _finite(point.score(name)), None, None, None, None])
+            continue
+        score = HEADLINE[name]
+        for key in sorted(key for key in point.tasks if key.partition("@")[0] == name):
+            values, network = point.tasks[key], key.partition("@")[2]
+            numbers = [values[score], *(values.get(f"{score}_{end}", math.nan) for end in ("low", "high"))]
+            numbers.append(result.ceiling.get(key, {}).get(score, math.nan))
+            curve = f"{name_and_data}, {network}" if network else name_and_data
+            rows.append([curve, *start, *map(_finite, numbers), network or None])
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

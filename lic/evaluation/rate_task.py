@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from lic.config import BaselineName
 from lic.curves.results import HEADLINE, Point, Results, read_environment
 from lic.data.scenes import cache_folder
 from lic.distortions import MLCLIPSim
-from lic.evaluation.coders import Coder, PillowCoder, quality_for_bpp
+from lic.evaluation.baselines import PillowCoder, PillowName, quality_for_bpp
+from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import (
     Progress,
     Scores,
@@ -161,7 +161,7 @@ class RateTask:
         names = {task.name: task.classes for task in self.tasks}
         (self._samples / "classes.json").write_text(json.dumps(names, indent=1), encoding="utf-8")
 
-    def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
+    def comparable(self, names: Sequence[PillowName], bpp: float) -> list[Coder]:
         """Return each baseline at the quality whose rate on these images is nearest to a rate."""
         images = [read_image(path) for path in self.images]
         return [PillowCoder(name, quality_for_bpp(name, images, bpp)) for name in names]

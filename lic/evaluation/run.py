@@ -15,11 +15,12 @@ from lic.backbones.networks import build_network
 from lic.codecs import SHIPPED, load_codec
 from lic.config import EvalConfig, TaskName, require
 from lic.curves.results import Results
-from lic.curves.table import print_bd_rates, print_results
-from lic.curves.tracking import finish_wandb, log_results, start_wandb
+from lic.curves.table import print_bd_rates, print_drops, print_results
+from lic.curves.tracking import log_evaluation
 from lic.data.subset import subset
 from lic.distortions import build_mlclipsim
-from lic.evaluation.coders import Coder, LearnedCoder, baseline_coders
+from lic.evaluation.baselines import baseline_coders
+from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.judge import draw_grid, write_results
 from lic.evaluation.rate_task import NUM_SAMPLES, RateTask, describe_folder, group_by_dataset, readable
 from lic.evaluation.records import Shard, join_processes
@@ -38,17 +39,18 @@ def evaluate_all(config: EvalConfig, console: Console) -> None:
     rate_tasks = _rate_tasks(config, device, shard, console)
     for rate_task in rate_tasks:
         _ = rate_task.ceiling  # whatever is wrong with networks or labels shows before the first image is coded
-    if shard.rank == 0:
-        folder = Path(config.output)
-        start_wandb(config.wandb, f"eval-{folder.name}", dataclasses.asdict(config), folder, "eval")
     for rate_task in rate_tasks:
         results = rate_task.results(coders)
         if shard.rank == 0:
-            _publish(results, rate_task, coders, console)
-    finish_wandb(console)
+            paths = _publish(results, rate_task, coders, console)
+            checkpoints = checkpoint_files(config.checkpoint)
+            log_evaluation(config.wandb, rate_task.config, results, paths, checkpoints, console)
 
 
-def _publish(results: Sequence[Results], rate_task: RateTask, coders: Sequence[Coder], console: Console) -> None:
+def _publish(
+    results: Sequence[Results], rate_task: RateTask, coders: Sequence[Coder], console: Console
+) -> Sequence[Path]:
+    """Write and print results; return their files."""
     folder = rate_task.folder
     assert folder is not None
     paths = write_results(results, folder)
@@ -56,9 +58,9 @@ def _publish(results: Sequence[Results], rate_task: RateTask, coders: Sequence[C
     if learned is not None:
         draw_grid(learned, rate_task, 128, folder / "reconstructions.png")
     _show(results, console)
-    log_results(results, folder)
     written = [*paths, folder / "curves.png"]
     console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    return paths
 
 
 def pick_device(name: str) -> torch.device:
@@ -84,11 +86,15 @@ def learned_coders(
     Raises:
         ValueError: a pattern that finds nothing, a file that is no codec's, or an lmbda out of a codec's range.
     """
-    paths = [path for pattern in patterns or [str(SHIPPED)] for path in _matching(pattern)]
-    loaded = [load_codec(path) for path in dict.fromkeys(paths)]
+    loaded = [load_codec(path) for path in checkpoint_files(patterns)]
     pairs = [(each, point) for each in loaded for point in (each.codec.lmbdas and lmbda) or each.header.lmbda]
     pairs.sort(key=lambda pair: (pair[0].header.codec, pair[0].header.distortion, pair[1]))
     return [LearnedCoder(each, lmbda, device) for each, lmbda in pairs]
+
+
+def checkpoint_files(patterns: Sequence[str] | None) -> list[Path]:
+    """Return the files that patterns mean, each once; see `learned_coders`."""
+    return list(dict.fromkeys(path for pattern in patterns or [str(SHIPPED)] for path in _matching(pattern)))
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -134,3 +140,4 @@ def _show(results: Sequence[Results], console: Console) -> None:
     if len(results) > 1:
         reference = next((each for each in results if each.distortion == "mse"), results[-1])
         print_bd_rates(reference, results, console)
+    print_drops(results, console=console)

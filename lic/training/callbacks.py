@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from lic.codecs import save_codec
+from lic.curves.lineage import log_artifacts
 from lic.curves.results import HEADLINE, Results
-from lic.curves.tracking import log_results
+from lic.curves.tracking import log_curve, log_results
 from lic.training.module import CodecTraining
 
 Judge = Callable[[Path, Path, bool], Sequence[Results]]
@@ -111,6 +112,10 @@ class RateTaskCallback(Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(_scalars(self.results[0]), trainer.global_step)
             log_results(self.results, self.folder, trainer.global_step)
+            if is_final:
+                log_curve(self.results[0])
+                files = [*self.folder.glob("*.json"), *self.folder.glob("curves.png")]
+                log_artifacts(self.results, files, made=checkpoint)
         trainer.strategy.barrier()
 
 

@@ -18,8 +18,8 @@ from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import has_one_width, published_widths
 from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
 from lic.config import TrainConfig, TrainerConfig, require
+from lic.curves.runs import finish_wandb, start_wandb
 from lic.curves.table import print_results
-from lic.curves.tracking import finish_wandb, start_wandb
 from lic.data.crops import Crop, Crops, StepSampler, split_folder
 from lic.data.imagenet import read_imagenet
 from lic.data.scenes import scenes_root
@@ -61,7 +61,8 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
     judge = build_judge(config, device)
     save_config(dataclasses.replace(config, resume=None), folder / "config.yaml")
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-    start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train")
+    group = f"{config.codec} / {config.distortion}"
+    start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
     last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     return finish(module, images, rate_task, last, console)

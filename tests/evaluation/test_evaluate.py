@@ -14,7 +14,8 @@ from lic.bitstream import Encoded
 from lic.codecs import load_codec
 from lic.curves.results import HEADLINE, Point
 from lic.distortions import MLCLIPSim
-from lic.evaluation.coders import Coder, LearnedCoder, PillowCoder
+from lic.evaluation.baselines import PillowCoder
+from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
 from lic.evaluation.rate_task import RateTask, group_by_dataset, readable
 from lic.evaluation.records import Records

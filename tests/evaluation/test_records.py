@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lic.bitstream import Encoded
 from lic.distortions import MLCLIPSim
-from lic.evaluation.coders import PillowCoder
+from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.evaluate import evaluate, plan_batches
 from lic.evaluation.rate_task import RateTask
 from lic.evaluation.records import Measured, Record, Records, Shard, records_key

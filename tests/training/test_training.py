@@ -20,6 +20,7 @@ from lic.data.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion
 from lic.training.module import CodecTraining
 from lic.training.run import check_devices, train
+from tests.wandb_file import read_runs
 
 ROOT = Path(__file__).parents[2]
 SMALL = TrainConfig(num_channels=8, num_latent_channels=12, crop_px=64, batch_size=4, num_workers=0, wandb="disabled",
@@ -150,7 +151,11 @@ def test_training_lowers_rate_and_distortion(tmp_path: Path) -> None:
     assert last["train/loss"] < first["train/loss"] / 2
     assert last["train/distortion"] < first["train/distortion"]
     assert (folder / "config.yaml").is_file()
-    assert list(folder.glob("wandb/offline-run-*"))
+    (tracked,) = read_runs(folder).values()
+    assert (tracked.run.run_group, tracked.run.job_type) == ("mbt2018-mean / mse", "train")
+    assert list(tracked.run.tags) == ["lmbda=0.01"]
+    assert [artifact.type for artifact in tracked.artifacts] == ["model", "results"]
+    assert "rate_task/bpp" in tracked.summary and "train/bpp" in tracked.summary
 
 
 def test_init_takes_another_codecs_weights_only_if_they_fit(tmp_path: Path) -> None:
