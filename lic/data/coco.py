@@ -23,25 +23,41 @@ class CocoImages(NamedTuple):
 
 
 def read_coco(root: Path, split: str = "val2017") -> CocoImages:
-    """Return the set of `root/split/*.jpg` and `root/annotations/instances_split.json`; `root/coco` is tried too.
+    """Return the set of `root/split/*.jpg` and `root/annotations/instances_split.json`.
+
+    `root/coco` is tried too, and `images/split` with `boxes_coco_split.json`.
 
     Raises:
         ValueError: in one line, with what was looked for or the first image that is missing.
     """
-    base = next((root / name for name in (".", "coco") if (root / name / "annotations").is_dir()), root)
-    file, folder = base / "annotations" / f"instances_{split}.json", base / split
-    if not file.is_file() or not folder.is_dir():
-        raise ValueError(f"no COCO in {root}: expected {split}/ and annotations/instances_{split}.json "
-                         "(https://cocodataset.org/#download, CC BY 4.0 annotations)")
+    folder, file = find_coco(root, split)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             annotations = COCO(str(file))
         image_ids = sorted(annotations.imgs)
         images = [folder / annotations.imgs[image_id]["file_name"] for image_id in image_ids]
+        strangers = {each["image_id"] for each in annotations.anns.values()} - annotations.imgs.keys()
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ValueError(f"{file} is damaged or no COCO instances json: {error!r}") from error
     if not images:
         raise ValueError(f"{file} lists no image")
+    if strangers:
+        raise ValueError(f"{file} annotates {len(strangers)} images that it does not list, such as {min(strangers)}")
     if missing := [path for path in images if not path.exists()]:
         raise ValueError(f"{len(missing)} of {len(images)} images in {file.name} are missing, first {missing[0]}")
     return CocoImages(images, image_ids, annotations)
+
+
+def find_coco(root: Path, split: str = "val2017") -> tuple[Path, Path]:
+    """Return the folder of images and the file of annotations.
+
+    Raises:
+        ValueError: there are none; the message says what was looked for.
+    """
+    layouts = [(base / split, base / "annotations" / f"instances_{split}.json") for base in (root, root / "coco")]
+    layouts.append((root / "images" / split, root / f"boxes_coco_{split}.json"))
+    for folder, file in layouts:
+        if folder.is_dir() and file.is_file():
+            return folder, file
+    raise ValueError(f"no COCO in {root}: expected {split}/ and annotations/instances_{split}.json "
+                     "(https://cocodataset.org/#download, CC BY 4.0 annotations; `python -m lic download coco-val`)")
