@@ -3,9 +3,12 @@
 import contextlib
 import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycocotools.coco import COCO
+
+if TYPE_CHECKING:
+    from lic.data.voc import SemanticImages
 
 
 class CocoImages(NamedTuple):
@@ -45,3 +48,8 @@ def read_coco(root: Path, split: str = "val2017") -> CocoImages:
     if missing := [path for path in images if not path.exists()]:
         raise ValueError(f"{len(missing)} of {len(images)} images in {file.name} are missing, first {missing[0]}")
     return CocoImages(images, image_ids, annotations)
+
+
+def read_coco_semantic(root: Path, split: str = "val2017") -> "SemanticImages":
+    """Return COCO's semantic masks."""
+    raise ValueError(f"no COCO masks in {root} for {split}")

@@ -37,3 +37,10 @@ def read_imagenet(root: Path, split: str = "val") -> LabelledImages:
         raise ValueError(f"no ImageNet in {folder}: no images in its folders {', '.join(found.classes)[:80]}")
     paths, labels = zip(*found.samples, strict=True)
     return LabelledImages([Path(path) for path in paths], list(labels), found.classes)
+
+
+def read_folder_classes(root: Path) -> LabelledImages:
+    """Return the images in `root/CLASS/*`."""
+    found = ImageFolder(str(root), allow_empty=True)
+    paths, labels = zip(*found.samples, strict=True)
+    return LabelledImages([Path(path) for path in paths], list(labels), found.classes)

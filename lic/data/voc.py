@@ -3,15 +3,31 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from lic.data.coco import CocoImages
 
-class VocImages(NamedTuple):
-    """Images and the PNG files with their classes by pixel (255 = not judged)."""
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+class SemanticImages(NamedTuple):
+    """Images and the PNG files with their classes by pixel.
+
+    Attributes:
+        images: one path per image.
+        masks: one per image.
+        classes: names by id.
+        ignored: ids that are not judged.
+    """
 
     images: list[Path]
     masks: list[Path]
+    classes: tuple[str, ...]
+    ignored: tuple[int, ...]
 
 
-def read_voc(root: Path, split: str = "val") -> VocImages:
+def read_voc(root: Path, split: str = "val") -> SemanticImages:
     """Return the images named in `ImageSets/Segmentation/split.txt` of a VOCdevkit.
 
     Raises:
@@ -30,9 +46,14 @@ def read_voc(root: Path, split: str = "val") -> VocImages:
     masks = [base / "SegmentationClass" / f"{stem}.png" for stem in stems]
     if missing := [path for path in [*images, *masks] if not path.exists()]:
         raise ValueError(f"{len(missing)} files of {listing} are missing, the first is {missing[0]}")
-    return VocImages(images, masks)
+    return SemanticImages(images, masks, CLASSES, (255,))
 
 
 def _image(folder: Path, stem: str) -> Path:
     png = folder / f"{stem}.png"  # the demo scenes'; VOC's own are JPEG
     return png if png.exists() else folder / f"{stem}.jpg"
+
+
+def read_voc_boxes(root: Path, split: str = "val") -> CocoImages:
+    """Return VOC's objects as COCO annotations."""
+    raise ValueError(f"no VOC objects in {root} for {split}")

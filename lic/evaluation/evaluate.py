@@ -151,7 +151,7 @@ class _Judges:
 
     def scores(self) -> Ceiling:
         """Return each task's scores by its name."""
-        return {task.name: task.score(p) for task, p in zip(self.tasks, self._predictions, strict=True)}
+        return {task.name: task.score(p, ()) for task, p in zip(self.tasks, self._predictions, strict=True)}
 
 
 def _batches(images: Sequence[Path]) -> Iterator[tuple[list[Path], Tensor]]:

@@ -14,7 +14,7 @@ from lic.distortions import MLCLIPSim
 from lic.evaluation.coders import QUALITIES, Coder, PillowCoder, quality_for_bpp
 from lic.evaluation.evaluate import Ceiling, evaluate, uncompressed
 from lic.images import UnreadableImage, read_image
-from lic.tasks import Task, build_task
+from lic.tasks import Task, build_tasks
 
 
 class RateTask:
@@ -82,9 +82,9 @@ def build_rate_tasks(
         data_root: where the data is; None for the demo scenes.
         metric: ML-CLIPSim.
         device: of the task networks.
-        limit: use only the first so many images of each task.
+        limit: use only so many images of each task.
     """
-    tasks = [build_task(name, data_root, device, limit) for name in names]
+    tasks = build_tasks(names, (), data_root, device, limit)
     evaluations = []
     for dataset in dict.fromkeys(task.dataset for task in tasks):
         own = [task for task in tasks if task.dataset == dataset]
