@@ -1,86 +1,91 @@
 """Tasks: what machines do with reconstructions."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import torch
-from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, resnet50
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_V2_Weights, fasterrcnn_resnet50_fpn_v2
-from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights, deeplabv3_resnet50
 
-from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_demo_segmenter
-from lic.config import TaskName
-from lic.data.coco import read_coco
-from lic.data.imagenet import read_imagenet
-from lic.data.scenes import scenes_root
-from lic.data.voc import read_voc
-from lic.tasks.classification import Classification
-from lic.tasks.detection import Detection
-from lic.tasks.segmentation import Segmentation
+from lic.backbones.networks import DEFAULT, Kind, Network, build_network, demo_network
+from lic.config import TaskName, require
+from lic.tasks.sets import DEMO_DATASET, open_set
 from lic.tasks.task import Task
 
-__all__ = ["DEMO_DATASET", "Task", "build_task"]
+__all__ = ["DEMO_DATASET", "Task", "build_tasks"]
 
-DEMO_DATASET = "demo scenes (embedded, synthetic)"
+NOUN: dict[Kind, str] = {
+    "classification": "a classifier",
+    "detection": "a detector",
+    "instances": "an instance segmenter",
+    "semantic": "a semantic segmenter",
+}
+_SUFFIX: dict[Kind, str] = {"classification": "-cls", "detection": "-det", "semantic": "-seg"}  # of consistency
 
 
-def build_task(name: TaskName, data_root: Path | None, device: torch.device, limit: int | None = None) -> Task:
-    """Return a task on a real set with torchvision's network, or without data_root on the demo scenes with the demo's.
+def build_tasks(
+    names: Sequence[TaskName],
+    networks: Sequence[Network],
+    data_root: Path | None,
+    device: torch.device,
+    limit: int | None = None,
+) -> list[Task]:
+    """Return the tasks: each name with all of the networks that it takes, or with one by default.
+
+    A task is called by its name, and `name@network` where several networks judge it; `consistency` becomes
+    `consistency-cls`, `consistency-det` and `consistency-seg`.
 
     Args:
-        name: the task's name on the command line.
-        data_root: folder of ImageNet, COCO or VOC as its reader expects it; None for the demo scenes.
-        device: where the network runs.
-        limit: use only the first so many images.
+        names: on the command line.
+        networks: of any kinds; where a task gets none of them, torchvision's usual one or the demo's is built.
+        data_root: folder of the sets as their readers expect them, any folder for consistency; None: the demo scenes.
+        device: where default networks run.
+        limit: use only so many images of each task.
 
     Raises:
-        ValueError: in one line: data or weights are missing.
+        ValueError: in one line: data or weights are missing, or a network fits no task.
     """
-    is_demo, root = data_root is None, data_root or scenes_root()
+    names = list(dict.fromkeys(names))
+    _check_networks(names, networks)
+    makers = [open_set(name, data_root, limit) for name in names]  # before any weights are fetched
+    defaults: dict[Kind, Network] = {}
+    tasks = []
+    for name, make in zip(names, makers, strict=True):
+        for kind in _kinds(name, networks):
+            own = [network for network in networks if network.kind == kind]
+            if not own:
+                if kind not in defaults:
+                    defaults[kind] = _default(kind, data_root is None, device)
+                own = [defaults[kind]]
+            title = f"{name}{_SUFFIX[kind]}" if name == "consistency" else name
+            tasks += [make(f"{title}@{each.name}" if len(own) > 1 else title, each) for each in own]
+    return tasks
+
+
+def _default(kind: Kind, is_demo: bool, device: torch.device) -> Network:
+    return demo_network(kind, device) if is_demo else build_network(DEFAULT[kind], None, device)
+
+
+def _kinds(name: TaskName, networks: Sequence[Network]) -> list[Kind]:
+    """Return the kinds of network that judge a task."""
     match name:
-        case "imagenet-cls":
-            labelled = read_imagenet(root)
-            network = load_demo_classifier() if is_demo else _published(resnet50, ResNet50_Weights.DEFAULT)
-            return Classification(DEMO_DATASET if is_demo else "ImageNet val", labelled, network.to(device), limit)
-        case "coco-det":
-            coco = read_coco(root)
-            weights = FasterRCNN_ResNet50_FPN_V2_Weights.DEFAULT
-            network = load_demo_detector() if is_demo else _published(fasterrcnn_resnet50_fpn_v2, weights)
-            return Detection(DEMO_DATASET if is_demo else "COCO val2017", coco, network.to(device), limit)
-        case "voc-seg":
-            voc = read_voc(root)
-            deeplab = DeepLabV3_ResNet50_Weights.DEFAULT
-            network = load_demo_segmenter() if is_demo else _published(deeplabv3_resnet50, deeplab)
-            return Segmentation(DEMO_DATASET if is_demo else "VOC2012 val", voc, network.to(device), limit)
+        case "imagenet-cls" | "folder-cls":
+            return ["classification"]
+        case "coco-det" | "voc-det":
+            return ["detection"]
+        case "coco-seg":
+            return ["instances"]
+        case "voc-seg" | "coco-semseg" | "camvid-seg":
+            return ["semantic"]
+        case "consistency":
+            return [kind for kind in _SUFFIX if any(n.kind == kind for n in networks)] or list(_SUFFIX)
         case _:
             assert_never(name)
 
 
-class _Published(nn.Module):
-    """A torchvision network behind its published preprocessing; it takes RGB in [0, 1]."""
-
-    def __init__(self, network: nn.Module, preprocess: nn.Module) -> None:
-        super().__init__()
-        self.network, self.preprocess = network, preprocess
-
-    def forward(self, image: Tensor | list[Tensor]) -> Any:
-        if isinstance(image, list):  # detectors resize and normalise inside
-            return self.network(image)
-        output = self.network(self.preprocess(image))
-        return output["out"] if isinstance(output, dict) else output
-
-
-def _published(build: Any, weights: Any) -> nn.Module:
-    """Return torchvision's network with published weights.
-
-    Raises:
-        ValueError: they are not in torch's cache and cannot be downloaded.
-    """
-    try:
-        network = build(weights=weights)
-    except OSError as error:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise ValueError(f"{weights} could not be downloaded ({error}); put {weights.url} into {folder} "
-                         "(torchvision, BSD-3-Clause), or leave out --data_root for the demo scenes") from error
-    return _Published(network.eval().requires_grad_(False), weights.transforms())
+def _check_networks(names: Sequence[TaskName], networks: Sequence[Network]) -> None:
+    for i, network in enumerate(networks):
+        if not any(network.kind in _kinds(name, networks) for name in names):
+            needs = ", ".join(f"{name} needs {' or '.join(NOUN[kind] for kind in _kinds(name, ()))}" for name in names)
+            raise ValueError(f"network {network.name} is {NOUN[network.kind]}; {needs}")
+        twin = any(network.kind == other.kind and network.name == other.name for other in networks[:i])
+        require(not twin, f"two of the networks are called {network.name}; results could not tell them apart")

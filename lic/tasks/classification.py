@@ -2,28 +2,63 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from torch import Tensor
 
+from lic.backbones.networks import Network
 from lic.data.imagenet import LabelledImages
+from lic.tasks.bootstrap import mean_interval
+from lic.tasks.classes import plain
+from lic.tasks.task import fingerprint
 
 
 class Classification:
-    """A classifier on labelled images."""
+    """A classifier on labelled images; all of its classes may be answered, whether the images show them or not."""
 
-    def __init__(self, dataset: str, labelled: LabelledImages, network: nn.Module, limit: int | None = None) -> None:
-        self.name, self.dataset = "imagenet-cls", dataset
-        self.images: list[Path] = labelled.images[:limit]
-        self.labels = torch.tensor(labelled.labels[:limit])
-        self.network = network
+    def __init__(self, name: str, dataset: str, labelled: LabelledImages, network: Network) -> None:
+        self.name, self.dataset, self._network = name, dataset, network
+        self.images: list[Path] = labelled.images
+        outputs = _outputs(network, labelled.classes, dataset)
+        self.labels = np.array([outputs[label] for label in labelled.labels])
+        names = network.classes or dict(zip(outputs, labelled.classes, strict=True))
+        self.classes = dict(enumerate(names)) if isinstance(names, tuple) else names
+        self.network, self.fingerprint = network.name, fingerprint(network, "top5")
 
-    @torch.no_grad()
-    def predict(self, image: Tensor) -> list[Tensor]:
+    def predict(self, image: Tensor) -> list[dict[str, Any]]:
         """Return the five most likely classes of each image, best first."""
-        return list(self.network(image).float().topk(5).indices.cpu())
+        return [{"top5": top5(logits)} for logits in self._network(image)]
 
-    def score(self, predictions: Sequence[Tensor]) -> dict[str, float]:
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, float]:
         """Return the share of images whose label is the first, or among the first five."""
-        is_hit = torch.stack(list(predictions)) == self.labels[:, None]
-        return {"top1": is_hit[:, 0].double().mean().item(), "top5": is_hit.any(1).double().mean().item()}
+        is_hit = np.array([each["top5"] for each in predictions]) == self.labels[:, None]
+        top1, among5 = is_hit[:, 0].astype(float), is_hit.any(1)
+        return {"top1": float(top1.mean()), **mean_interval("top1", top1), "top5": float(among5.mean())}
+
+
+def top5(logits: Tensor) -> list[int]:
+    """Return the indices of the five largest of (C,) logits, largest first; of all where there are fewer."""
+    return logits.float().topk(min(5, len(logits))).indices.tolist()
+
+
+def _outputs(network: Network, classes: Sequence[str], dataset: str) -> list[int]:
+    """Return the network's output index of each class of the dataset.
+
+    They are matched by name, and else by their order: that of ImageNet's WordNet ids, of ImageFolder's folders.
+
+    Raises:
+        ValueError: neither fits.
+    """
+    in_order = list(range(len(classes)))
+    if network.classes is None:
+        return in_order
+    known = [plain(name) for name in network.classes]
+    lacking = [name for name in classes if known.count(plain(name)) != 1]  # ImageNet has two cranes
+    if not lacking:
+        return [known.index(plain(name)) for name in classes]
+    if len(known) == len(classes):
+        return in_order
+    shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+    raise ValueError(f"network {network.name} knows {len(known)} classes and lacks some of the {len(classes)} of "
+                     f"{dataset}: {shown}; choose another with --network")

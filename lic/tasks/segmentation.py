@@ -1,42 +1,142 @@
-"""Semantic segmentation: mean intersection over union."""
+"""Semantic segmentation: mean intersection over union, and the share of pixels that are right."""
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from lic.data.voc import VocImages
+from lic.backbones.networks import Network
+from lic.data.voc import SemanticImages
+from lic.tasks.bootstrap import draw_weights, interval
+from lic.tasks.classes import match_all, match_classes, plain
+from lic.tasks.task import fingerprint
 
-NOT_JUDGED = 255
+NO_CLASS = 255  # not judged in the truth, always wrong in a prediction
+NUM_IDS = 256
+
+Ids = NDArray[np.uint8]
 
 
 class Segmentation:
-    """A segmenter, (N, 3, H, W) -> logits (N, C, h, w), on images with a class per pixel, 0 = background."""
+    """A segmenter on images with a class for each pixel.
 
-    def __init__(self, dataset: str, voc: VocImages, network: nn.Module, limit: int | None = None) -> None:
-        self.name, self.dataset = "voc-seg", dataset
-        self.images: list[Path] = voc.images[:limit]
-        self.masks = voc.masks[:limit]
-        self.network = network
+    What it answers beyond the dataset's classes becomes their background or, where they have none, is always wrong. A
+    segmenter that knows only part of the classes (`is_partial`) is judged on these and its background, which all the
+    dataset's other classes become: torchvision's own way of judging VOC's 21 classes on COCO
+    (references/segmentation/coco_utils.py).
+    """
 
-    @torch.no_grad()
-    def predict(self, image: Tensor) -> list[Tensor]:
-        """Return each image's class by pixel, (H, W) uint8, at the image's own size."""
-        logits = F.interpolate(self.network(image).float(), image.shape[-2:], mode="bilinear", align_corners=False)
-        self.num_classes = logits.shape[1]
-        return list(logits.argmax(1).to(torch.uint8).cpu())
+    def __init__(
+        self, name: str, dataset: str, semantic: SemanticImages, network: Network, is_partial: bool = False
+    ) -> None:
+        self.name, self.dataset, self._network = name, dataset, network
+        self.images: list[Path] = semantic.images
+        self.masks = semantic.masks
+        self.classes = {i: name for i, name in enumerate(semantic.classes) if name and i not in semantic.ignored}
+        self._answers = self._truths = np.arange(NUM_IDS, dtype=np.uint8)
+        known = {plain(name) for name in network.classes or ()}
+        if is_partial and network.classes and not known.issuperset(map(plain, self.classes.values())):
+            self._truths = _truths_as_answers(network, self.classes, dataset)
+            self.classes = dict(enumerate(network.classes))
+        elif (matched := match_all(network, self.classes, dataset)) is not None:
+            background = next((i for i, word in self.classes.items() if plain(word) == "background"), NO_CLASS)
+            self._answers = np.array([matched.get(i, background) for i in range(NUM_IDS)], np.uint8)
+        self._truths = self._truths.copy()
+        self._truths[list(semantic.ignored)] = NO_CLASS
+        self.network, self.fingerprint = network.name, fingerprint(network, f"ids {self._answers.tolist()}")
 
-    def score(self, predictions: Sequence[Tensor]) -> dict[str, float]:
-        """Return the intersection over union of all pixels, averaged over the classes that occur."""
-        confusion = torch.zeros(self.num_classes * self.num_classes, dtype=torch.int64)
+    def predict(self, image: Tensor) -> list[dict[str, str]]:
+        """Return each image's class by pixel at the image's own size, as a PNG of the dataset's ids."""
+        return [{"png": to_png(self._answers[answer.numpy()])} for answer in self._network(image)]
+
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, float]:
+        """Return mIoU over all pixels, averaged over the classes that the masks show, and pixel accuracy.
+
+        Raises:
+            ValueError: a prediction has another size than its mask.
+        """
+        counts = []
         for mask, prediction in zip(self.masks, predictions, strict=True):
-            truth = torch.from_numpy(np.array(Image.open(mask))).flatten().long()
-            pairs = truth * self.num_classes + prediction.flatten()
-            confusion += torch.bincount(pairs[truth != NOT_JUDGED], minlength=len(confusion))
-        counts = confusion.reshape(self.num_classes, self.num_classes).double()
-        intersection, union = counts.diag(), counts.sum(0) + counts.sum(1) - counts.diag()
-        return {"miou": (intersection[union > 0] / union[union > 0]).mean().item()}
+            with Image.open(mask) as opened:
+                truth = np.array(opened)
+            counts.append(count_pixels(self._truths[truth], from_png(prediction["png"]), mask))
+        return overlap_scores(np.stack(counts), "pixel_accuracy")
+
+
+def _truths_as_answers(network: Network, classes: Mapping[int, str], dataset: str) -> Ids:
+    """Return the network's index by the dataset's id, its background where the network knows no such class.
+
+    Raises:
+        ValueError: they have no class in common, or the network has no background.
+    """
+    matched = match_classes(network, classes) or {}
+    background = [i for i, name in enumerate(network.classes or ()) if plain(name) == "background"]
+    if not matched or not background:
+        match_all(network, classes, dataset)
+    answers = {i: answer for answer, i in matched.items()}
+    return np.array([answers.get(i, background[0]) for i in range(NUM_IDS)], np.uint8)
+
+
+def to_png(ids: Ids) -> str:
+    """Return (H, W) ids as base64 of a PNG."""
+    file = io.BytesIO()
+    Image.fromarray(ids).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def from_png(text: str) -> Ids:
+    """Return the ids in such a PNG."""
+    with Image.open(io.BytesIO(base64.b64decode(text)), formats=["PNG"]) as image:
+        return np.array(image)
+
+
+def count_pixels(truth: Ids, predicted: Ids, name: object) -> NDArray[np.int64]:
+    """Return by id, (3, 256), how many pixels agree, are true, are predicted.
+
+    Args:
+        truth: (H, W), 255 where nothing is judged.
+        predicted: the same size.
+        name: of the image, for the error.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if truth.shape != predicted.shape:
+        sizes = " and ".join(f"{x.shape[1]} x {x.shape[0]}" for x in (predicted, truth))
+        raise ValueError(f"the prediction and {name} differ in size ({sizes}); annotations fit the original grid only")
+    is_judged = truth != NO_CLASS
+    truth, predicted = truth[is_judged], predicted[is_judged]
+    parts = (truth[truth == predicted], truth, predicted)
+    return np.stack([np.bincount(part, minlength=NUM_IDS) for part in parts])
+
+
+def overlap_scores(counts: NDArray[np.int64], accuracy: str) -> dict[str, float]:
+    """Return mIoU with its bootstrap interval, and the share of pixels that agree.
+
+    Args:
+        counts: (images, 3, 256) of `count_pixels`.
+        accuracy: what to call the share.
+    """
+    drawn = np.tensordot(draw_weights(len(counts)), counts, 1)
+    total = counts.sum(0)
+    share = float(total[0].sum() / total[1].sum()) if total[1].any() else np.nan
+    return {"miou": float(_mean_iou(total[None])[0]), **interval("miou", _mean_iou(drawn)), accuracy: share}
+
+
+def _mean_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (sets,) means over the classes that occur in the truth, of counts (sets, 3, 256).
+
+    On a full set all classes do. On a part of one, a class that is only predicted would count as a 0 at one operating
+    point and not at the next; its pixels are wrong in the classes that they were taken from anyhow.
+    """
+    both, true, predicted = counts[:, :, :NO_CLASS].transpose(1, 0, 2)
+    occurs = true > 0
+    shares = both / np.maximum(true + predicted - both, 1)
+    mean = (shares * occurs).sum(1) / np.maximum(occurs.sum(1), 1)
+    return np.where(occurs.any(1), mean, np.nan)

@@ -1,10 +1,13 @@
 """What every task has in common: its images, a prediction for each image, scores for all."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
+
+from lic.backbones.networks import Network
 
 
 class Task(Protocol):
@@ -43,3 +46,13 @@ class Task(Protocol):
             originals: those on the uncompressed images, which consistency compares with; labels need them not.
         """
         ...
+
+
+def fingerprint(network: Network, meaning: str) -> str:
+    """Return a SHA-256 of what a task's predictions depend on.
+
+    Args:
+        network: whose predictions they are.
+        meaning: what is kept of its output, and how it is renamed.
+    """
+    return hashlib.sha256(f"{network.fingerprint} {meaning}".encode()).hexdigest()

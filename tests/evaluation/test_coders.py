@@ -121,7 +121,7 @@ def test_estimated_rates_are_the_real_one_within_a_percent() -> None:
     """What the likelihoods promise, and what the tables promise."""
     images = [read_image(path) for path in read_imagenet(scenes_root()).images]
     for coder in learned_coders(None, CPU):
-        (codec,) = [load_codec(path).codec for path in checkpoint_files(None) if load_codec(path)[2] == coder.checkpoint]
+        (codec,) = [each.codec for each in map(load_codec, checkpoint_files(None)) if each.sha256 == coder.checkpoint]
         coded = [coder.encode(image) for image in images]
         real = sum(8 * len(each.content) for each in coded)
         likely = sum(float(codec.eval()(image).bpp) * image[0, 0].numel() + 8 * FIXED_BYTES for image in images)
