@@ -105,7 +105,7 @@ def test_no_imagenet(tmp_path: Path) -> None:
     message = refusal(read_imagenet, tmp_path)
     assert str(tmp_path) in message and "val/CLASS/*.JPEG" in message and "https://image-net.org" in message
     (tmp_path / "val").mkdir()
-    assert str(tmp_path / "val") in refusal(read_imagenet, tmp_path)
+    assert refusal(read_imagenet, tmp_path) == message
     (tmp_path / "val" / "n01").mkdir()
     assert "n01" in refusal(read_imagenet, tmp_path)
 
@@ -175,7 +175,7 @@ def test_no_voc(tmp_path: Path) -> None:
     for folder, name in (("SegmentationClass", "2007_000033.png"), ("JPEGImages", "2007_000042.jpg")):
         (tmp_path / folder / name).unlink()
         assert str(tmp_path / folder / name) in refusal(read_voc, tmp_path)
-    assert refusal(read_voc, tmp_path).startswith("2 files of ")
+    assert refusal(read_voc, tmp_path).startswith("2 files listed in ")
     (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("\n")
     assert "val.txt" in refusal(read_voc, tmp_path)
 
