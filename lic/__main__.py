@@ -7,6 +7,7 @@ convert CODEC weights.pth.tar out.safetensors      other projects' checkpoints: 
 compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
 curves results/*.json           figure and BD-rate table of results files
 report results/*.json           one HTML page about them, which opens without network
+download coco-val -o data       fetch a set: coco-val, voc2012, kodak, clic2020; for imagenet, how to get it
 dashboard --project lic         W&B workspace that compares a project's runs
 demo-networks [NAME ...]        train the embedded CLIP, classifier, detector and segmenter from nothing
 """
@@ -18,7 +19,8 @@ from difflib import get_close_matches
 from lic.cli import fail, reporting_mistakes
 
 COMMANDS = (
-    "encode", "decode", "info", "convert", "compare", "curves", "report", "dashboard", "demo-networks",
+    "encode", "decode", "info", "convert", "compare", "curves", "report", "dashboard", "download",
+    "demo-networks",
 )  # fmt: skip
 
 
@@ -64,6 +66,10 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
         from lic.curves import dashboard
 
         return dashboard.main
+    if name == "download":
+        from lic.data import download
+
+        return download.main
     from lic.training import demo_networks
 
     return demo_networks.main
