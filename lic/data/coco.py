@@ -37,6 +37,7 @@ def read_coco(root: Path, split: str = "val2017") -> CocoImages:
         image_ids = sorted(annotations.imgs)
         images = [folder / annotations.imgs[image_id]["file_name"] for image_id in image_ids]
         strangers = {each["image_id"] for each in annotations.anns.values()} - annotations.imgs.keys()
+        _check_annotations(annotations)
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ValueError(f"{file} is damaged or no COCO instances json: {error!r}") from error
     if not images:
@@ -46,6 +47,26 @@ def read_coco(root: Path, split: str = "val2017") -> CocoImages:
     if missing := [path for path in images if not path.exists()]:
         raise ValueError(f"{len(missing)} of {len(images)} images in {file.name} are missing, first {missing[0]}")
     return CocoImages(images, image_ids, annotations)
+
+
+def _check_annotations(coco: COCO) -> None:
+    """Raise unless pycocotools would count each annotation once, in a category that has a name."""
+    found = coco.dataset["annotations"]
+    for each in found:
+        _, _, _, _ = each["bbox"]
+        _ = each["area"], each["iscrowd"], coco.cats[each["category_id"]]["name"]
+    if len(coco.anns) != len(found):
+        raise ValueError("annotations with equal ids")
+    if 0 in coco.anns:  # COCOeval writes 0 for 'unmatched'
+        raise ValueError("an annotation has the id 0, which pycocotools never counts as found; number them from 1")
+
+
+def check_masks(coco: CocoImages) -> None:
+    """Raise ValueError unless every object has a mask; files with boxes alone are common."""
+    lacking = [each["id"] for each in coco.annotations.dataset["annotations"] if not each.get("segmentation")]
+    if lacking:
+        raise ValueError(f"{len(lacking)} of {len(coco.annotations.anns)} COCO annotations have no 'segmentation', "
+                         f"first id {lacking[0]}; mask AP needs them, box AP (coco-det) does not")
 
 
 def find_coco(root: Path, split: str = "val2017") -> tuple[Path, Path]:

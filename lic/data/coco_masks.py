@@ -1,6 +1,7 @@
 """COCO's classes by pixel: given as PNG files, or drawn of its instances as torchvision does."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from lic.data.coco import CocoImages, read_coco
+from lic.data.coco import CocoImages, check_masks, read_coco
 from lic.data.scenes import cache_folder
 from lic.data.voc import CLASSES, SemanticImages
 
@@ -37,6 +38,7 @@ def read_coco_semantic(root: Path, split: str = "val2017") -> SemanticImages:
     if (root / "semantic_masks" / split).is_dir():
         return _read_masks(root, split)
     coco = read_coco(root, split)
+    check_masks(coco)
     folder = _drawn_masks(coco)
     masks = [folder / f"{image_id}.png" for image_id in coco.image_ids]
     return SemanticImages(coco.images, masks, CLASSES, (OVERLAP,))
@@ -60,8 +62,8 @@ def _read_masks(root: Path, split: str) -> SemanticImages:
 
 def _drawn_masks(coco: CocoImages) -> Path:
     """Return the folder of the masks, drawn first if it is missing."""
-    content = repr([sorted(coco.annotations.cats), sorted(coco.annotations.anns), coco.image_ids])
-    folder = cache_folder() / f"coco-masks-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    content = json.dumps(coco.annotations.dataset).encode()
+    folder = cache_folder() / f"coco-masks-{hashlib.sha256(content).hexdigest()[:16]}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

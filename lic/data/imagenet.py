@@ -28,7 +28,7 @@ class LabelledImages(NamedTuple):
 def read_imagenet(root: Path, split: str = "val") -> LabelledImages:
     """Return the set in the first of these layouts that is there, below `root` or `root/imagenet`.
 
-        split/CLASS/*                         torchvision's ImageFolder, a folder for each WordNet id
+        split/CLASS/*                         torchvision's ImageFolder, a folder for each WordNet id or for some
         split/*.JPEG                          flat, with the labels of ILSVRC2012_devkit_t12/data
         LOC_val_solution.csv                  Kaggle's; images in ILSVRC/Data/CLS-LOC/val or split
         labels.csv                            columns `file` and `class_index_0_999`; images in images/
@@ -42,8 +42,8 @@ def read_imagenet(root: Path, split: str = "val") -> LabelledImages:
             return _check(_read_labels_csv(base), base / "labels.csv")
         if (base / "LOC_val_solution.csv").is_file():
             return _check(_read_kaggle(base, split), base / "LOC_val_solution.csv")
-        if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
-            return _read_folders(folder)
+        if folder.is_dir() and _visible_folders(folder):
+            return _as_imagenet(_read_folders(folder))
         if folder.is_dir() and any(folder.glob("*.JPEG")):
             return _read_flat(folder, base)
     raise ValueError(f"no ImageNet in {root}: expected {split}/CLASS/*.JPEG, or {split}/*.JPEG beside {DEVKIT}/ "
@@ -56,14 +56,36 @@ def read_folder_classes(root: Path) -> LabelledImages:
     Raises:
         ValueError: there are no such folders.
     """
-    if not root.is_dir() or sum(path.is_dir() for path in root.iterdir()) < 2:
+    if not root.is_dir() or len(_visible_folders(root)) < 2:
         raise ValueError(f"no classes in {root}: expected a folder of images for each of two classes or more")
     return _read_folders(root)
 
 
+def _visible_folders(folder: Path) -> list[str]:
+    """Return the names of a folder's folders, sorted, without hidden ones such as .ipynb_checkpoints."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+class _ClassFolders(ImageFolder):  # type: ignore[misc]
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        names = _visible_folders(Path(directory))
+        return names, {name: i for i, name in enumerate(names)}
+
+
+def _as_imagenet(found: LabelledImages) -> LabelledImages:
+    """Return the labels among all 1000 classes if the folders are some of them: a part of ImageNet keeps its order."""
+    from timm.data import ImageNetInfo  # only here: it takes a while
+
+    classes = ImageNetInfo().label_names()
+    if not set(found.classes) <= set(classes):
+        return found
+    order = [classes.index(name) for name in found.classes]
+    return found._replace(labels=[order[label] for label in found.labels], classes=classes)
+
+
 def _read_folders(folder: Path) -> LabelledImages:
     try:
-        found = ImageFolder(str(folder), allow_empty=True)  # a class without images keeps its label
+        found = _ClassFolders(str(folder), allow_empty=True)  # a class without images keeps its label
     except FileNotFoundError as error:
         raise ValueError(f"no ImageNet in {folder}: {error}") from error
     if not found.samples:

@@ -90,7 +90,7 @@ def _add(content: dict[str, Any], image_id: int, name: str, xml: ElementTree.Ele
 
 
 def _read_listing(root: Path, kind: str, split: str) -> tuple[Path, list[str]]:
-    names = (".", "VOC2012", "VOCdevkit/VOC2012", "VOC2007", "VOCdevkit/VOC2007")
+    names = (".", "VOC2012", "VOCdevkit/VOC2012")
     base = next((root / name for name in names if (root / name / "ImageSets").is_dir()), None)
     listing = base / "ImageSets" / kind / f"{split}.txt" if base else None
     if base is None or listing is None or not listing.is_file():

@@ -7,7 +7,7 @@ from typing import TypeVar, assert_never
 from lic.backbones.networks import Network
 from lic.config import TaskName, require
 from lic.data.camvid import read_camvid
-from lic.data.coco import CocoImages, read_coco
+from lic.data.coco import CocoImages, check_masks, read_coco
 from lic.data.coco_masks import read_coco_semantic
 from lic.data.imagenet import LabelledImages, read_folder_classes, read_imagenet
 from lic.data.scenes import SHAPES, scenes_root
@@ -80,6 +80,8 @@ def _classes(dataset: str, full: int | None, labelled: LabelledImages, is_demo: 
 def _boxes(
     name: TaskName, dataset: str, full: int, coco: CocoImages, is_demo: bool, limit: int | None
 ) -> Maker:
+    if name == "coco-seg":
+        check_masks(coco)
     kept = subset([path.name for path in coco.images], limit)
     limited = coco._replace(images=_take(coco.images, kept), image_ids=_take(coco.image_ids, kept))
     entries = coco.annotations.loadImgs(limited.image_ids)

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 from scipy.io import savemat
 
 from lic.data.camvid import read_camvid
-from lic.data.coco import CocoImages, read_coco
+from lic.data.coco import CocoImages, check_masks, read_coco
 from lic.data.coco_masks import OVERLAP, draw_mask, read_coco_semantic
 from lic.data.imagenet import read_folder_classes, read_imagenet
 from lic.data.subset import subset
@@ -64,8 +64,17 @@ def test_imagenet_as_kaggle_has_it(tmp_path: Path) -> None:
     assert str(solution) in refusal(read_imagenet, tmp_path)
 
 
+def test_part_of_imagenet_keeps_its_order(tmp_path: Path) -> None:
+    for name in ("n01484850", "n13054560", ".ipynb_checkpoints"):
+        picture(tmp_path / "val" / name / "1.JPEG")
+    labelled = read_imagenet(tmp_path)
+    assert labelled.labels == [2, 997] and len(labelled.classes) == 1000  # great white shark, bolete
+    assert [labelled.classes[label] for label in labelled.labels] == ["n01484850", "n13054560"]
+
+
 def test_folder_of_classes(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "1.png")
+    picture(tmp_path / ".ipynb_checkpoints" / "1.png")
     assert "two classes or more" in refusal(read_folder_classes, tmp_path)
     picture(tmp_path / "bee" / "1.png")
     labelled = read_folder_classes(tmp_path)
@@ -170,6 +179,42 @@ def test_coco_json_of_images_that_it_does_not_list(tmp_path: Path) -> None:
     content["annotations"][0]["image_id"] = 77
     file.write_text(json.dumps(content))
     assert refusal(read_coco, tmp_path) == f"{file} annotates 1 images that it does not list, such as 77"
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"category_id": 5}, "KeyError(5)"), ({"bbox": [1, 2, 3]}, "not enough values"), ({"id": 0}, "number them from 1"),
+    ({"id": 2}, "equal ids"), ({"area": None}, "area"), ({"iscrowd": None}, "iscrowd"),
+])  # fmt: skip
+def test_coco_annotations_that_pycocotools_would_miscount(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    make_coco(tmp_path)
+    file = tmp_path / "annotations/instances_val2017.json"
+    content = json.loads(file.read_text())
+    changed = {**content["annotations"][0], **change}
+    content["annotations"][0] = {name: value for name, value in changed.items() if value is not None}
+    file.write_text(json.dumps(content))
+    message = refusal(read_coco, tmp_path)
+    assert message.startswith(f"{file} is damaged") and said in message
+
+
+def test_boxes_alone_are_no_masks(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path)
+    check_masks(coco)
+    for empty in ([], None):
+        coco.annotations.dataset["annotations"][1]["segmentation"] = empty
+        assert refusal(check_masks, coco).startswith("1 of 4 COCO annotations have no 'segmentation', first id 2")
+
+
+def test_coco_masks_are_drawn_anew_for_other_annotations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIC_CACHE", str(tmp_path / "cache"))
+    make_coco(tmp_path)
+    before = read_coco_semantic(tmp_path).masks[0].read_bytes()
+    file = tmp_path / "annotations/instances_val2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["segmentation"] = box_polygon(0, 0, 1, 1)
+    file.write_text(json.dumps(content))
+    assert read_coco_semantic(tmp_path).masks[0].read_bytes() != before
 
 
 def test_masks_with_names_beside_them(tmp_path: Path) -> None:
