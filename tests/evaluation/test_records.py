@@ -134,11 +134,11 @@ def test_torchrun_gives_one_processs_numbers(tmp_path: Path, make_checkpoint: Ca
     checkpoint = make_checkpoint("codec.safetensors", [0.01])
     settings = ["eval.py", "--task", "imagenet-cls", "coco-det", "--baseline", "jpeg", "--wandb", "disabled",
                 f"--checkpoint={checkpoint}", "--output"]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "LIC_SCENES": "16,40"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     for name, launcher in (("one", [sys.executable]), ("two", torchrun)):
         command = [*launcher, *settings, str(tmp_path / name)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("written: ") == 1, "one process speaks"
     for name in ("jpeg.json", "mbt2018-mean-mse.json"):
