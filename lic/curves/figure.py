@@ -54,7 +54,8 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     """
     if not any(each.points for each in results):
         raise ValueError("expected at least one operating point to draw, came none; evaluate a codec first")
-    panels = [*list_tasks(results), "psnr_db", "mlclipsim"]
+    has_clip = any(math.isfinite(point.mlclipsim) for each in results for point in each.points)
+    panels = [*list_tasks(results), "psnr_db", *(["mlclipsim"] if has_clip else [])]
     num_columns = {2: 2, 4: 2}.get(len(panels), 3)
     num_rows = math.ceil(len(panels) / num_columns)
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)

@@ -104,6 +104,7 @@ def _curves(results: Sequence[Results]) -> dict[str, Any]:
             "ceilings": sorted({100 * each.ceiling_score(quality) for each in results if quality in each.ceiling}),
         }
         for quality in (*tasks, *FULL_REFERENCE)
+        if any(math.isfinite(point.score(quality)) for each in results for point in each.points)
     ]
     keys = [*FULL_REFERENCE, *(name for task in tasks for name in (task, *list_networks(results, task)))]
     curves = [

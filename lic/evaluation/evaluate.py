@@ -1,6 +1,7 @@
 """Coders x images x tasks -> points of a rate-task curve: every image is coded to bytes, decoded, and judged once."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,7 @@ def evaluate(
     coder: Coder,
     batches: Sequence[list[Path]],
     tasks: Sequence[Task],
-    metric: MLCLIPSim,
+    metric: MLCLIPSim | None,
     records: Records,
     shard: Shard = WHOLE,
     progress: Progress = lambda *_: None,
@@ -53,7 +54,7 @@ def evaluate(
         coder: the operating point.
         batches: the files to code, no two alike, as `plan_batches` returns them.
         tasks: what judges the reconstructions.
-        metric: ML-CLIPSim in eval mode.
+        metric: ML-CLIPSim in eval mode; None: not measured, NaN.
         records: of this coder, these images and tasks.
         shard: this process's part of the work; all of it is returned.
         progress: told of the images done.
@@ -161,6 +162,7 @@ def write_sample(path: Path, image: Tensor, record: Record) -> None:
     """Write an image as PNG, after a JSON beside it with its record: where the PNG is, both are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     measured = record.measured._asdict() if record.measured else {}
+    measured = {name: value if value is None or math.isfinite(value) else None for name, value in measured.items()}
     write_file(json.dumps({**measured, "tasks": record.predictions}).encode(), path.with_suffix(".json"))
     write_image(image, path)
 
@@ -211,11 +213,13 @@ def _predict(own: OwnImages, paths: Sequence[Path], images: Sequence[Tensor]) ->
     return predictions
 
 
-def _measure(coded: Sequence[Coded], originals: Sequence[Tensor], metric: MLCLIPSim) -> list[Measured]:
-    device = metric.layer_weights.device
+def _measure(coded: Sequence[Coded], originals: Sequence[Tensor], metric: MLCLIPSim | None) -> list[Measured]:
     shown, references = torch.cat([each.reconstruction for each in coded]), torch.cat(list(originals))
-    with torch.no_grad():
-        similarity = metric(shown.to(device), references.to(device)).cpu()
+    similarity = torch.full((len(coded),), torch.nan)
+    if metric is not None:
+        device = metric.layer_weights.device
+        with torch.no_grad():
+            similarity = metric(shown.to(device), references.to(device)).cpu()
     columns = (psnr_db(shown, references), ms_ssim(shown, references), similarity)
     return [
         Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, *map(float, row))

@@ -43,7 +43,7 @@ class RateTask:
         dataset: what the images are.
         images: their files, no two alike.
         tasks: what judges them.
-        metric: ML-CLIPSim in eval mode.
+        metric: ML-CLIPSim in eval mode; None: not measured.
         folder: gets the records of what was done, so that it is not done again, and samples; None: neither.
         config: the run's settings, for the results files.
         shard: this process's part of the work.
@@ -55,7 +55,7 @@ class RateTask:
         dataset: str,
         images: Sequence[Path],
         tasks: Sequence[Task],
-        metric: MLCLIPSim,
+        metric: MLCLIPSim | None,
         folder: Path | None = None,
         config: dict[str, Any] | None = None,
         shard: Shard = WHOLE,
@@ -71,7 +71,7 @@ class RateTask:
         """The tasks' predictions on the uncompressed images, from the cache where the same was asked before."""
         merged: dict[Path, dict[str, Any]] = {path: {} for path in self.images}
         for task in self.tasks:
-            key = records_key(task.images, task.name, task.fingerprint, str(self.metric.layer_weights.device))
+            key = records_key(task.images, task.name, task.fingerprint)
             records = Records(cache_folder() / "ceilings", key, self.shard.rank)
             with self._progress(f"uncompressed, {task.name}") as progress:
                 found = predict_originals(plan_batches(task.images), [task], records, self.shard, progress)
@@ -106,8 +106,7 @@ class RateTask:
 
     def _evaluate(self, coder: Coder) -> list[Record]:
         tasks = [f"{task.name} {task.fingerprint}" for task in self.tasks]
-        device = str(self.metric.layer_weights.device)
-        key = records_key(self.images, coder.fingerprint, self._metric_digest, device, *tasks)
+        key = records_key(self.images, coder.fingerprint, self._metric_digest, *tasks)
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
         place = self._samples / (f"{coder.codec}-{coder.distortion}" if coder.distortion else coder.codec)
         place /= f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}"
@@ -117,6 +116,8 @@ class RateTask:
 
     @cached_property
     def _metric_digest(self) -> str:
+        if self.metric is None:
+            return "none"
         weights = b"".join(tensor.cpu().numpy().tobytes() for tensor in self.metric.state_dict().values())
         return hashlib.sha256(weights + repr((self.metric.layers, self.metric.tower.input_px)).encode()).hexdigest()
 

@@ -107,7 +107,6 @@ def _matching(pattern: str) -> list[Path]:
 
 
 def _rate_tasks(config: EvalConfig, device: torch.device, shard: Shard, console: Console) -> list[RateTask]:
-    metric = build_mlclipsim(config.mlclipsim).to(device)
     root = Path(config.data_root).expanduser() if config.data_root else None
     require(root is None or root.is_dir(), f"data_root {root} is not a folder")
     if root is None:
@@ -121,6 +120,11 @@ def _rate_tasks(config: EvalConfig, device: torch.device, shard: Shard, console:
         networks = [build_network(name, None if file == "-" else file, device)
                     for name, file in itertools.zip_longest(config.network or [], weights)]  # fmt: skip
         groups = group_by_dataset(build_tasks(config.task or ALL_TASKS, networks, root, device, config.limit))
+    is_blind = config.mlclipsim.pretrained == "demo" and root is not None and config.task is not None
+    if is_blind:
+        console.print("ML-CLIPSim is not measured: the demo encoder has seen no photograph; "
+                      "--mlclipsim.pretrained takes an open_clip tag or a file", soft_wrap=True)  # fmt: skip
+    metric = None if is_blind else build_mlclipsim(config.mlclipsim).to(device)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     num_samples = None if config.save_images else NUM_SAMPLES
