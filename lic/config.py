@@ -169,7 +169,7 @@ class EvalConfig:
     network_weights: list[str] | None = None
     """local weights, one file for each --network ('-': its published ones)"""
     checkpoint: list[str] | None = None
-    """files, globs or run folders; default those in checkpoints/demo/"""
+    """files, globs or run folders; default those in checkpoints/demo/, [] for none"""
     lmbda: list[float] | None = None
     """operating points of variable-rate codecs, anywhere in their range; default their grid"""
     data_root: str | None = None

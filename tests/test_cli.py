@@ -82,9 +82,11 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
                                   f"Choose from: {', '.join(get_args(CodecName))}"),
         (["--distortion", "zzz"], "distortion 'zzz' is unknown. Choose from: mse, mlclipsim"),
         (["--task", "coco-det", "voc-sg"], "task 'voc-sg' is unknown; did you mean 'voc-seg'? "
-                                           "Choose from: imagenet-cls, coco-det, voc-seg"),
+                                           "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
+                                           "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
         (["--task=coco-dt"], "task 'coco-dt' is unknown; did you mean 'coco-det'? "
-                             "Choose from: imagenet-cls, coco-det, voc-seg"),
+                             "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
+                                           "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
         (["--trainer.precision", "bf16"], "trainer.precision 'bf16' is unknown; did you mean 'bf16-mixed'? "
                                           "Choose from: 32-true, bf16-mixed"),
         (["--lmbda", "abc"], "lmbda 'abc' is not valid: expected float"),

@@ -94,7 +94,8 @@ def learned_coders(
 
 def checkpoint_files(patterns: Sequence[str] | None) -> list[Path]:
     """Return the files that patterns mean, each once; see `learned_coders`."""
-    return list(dict.fromkeys(path for pattern in patterns or [str(SHIPPED)] for path in _matching(pattern)))
+    patterns = [str(SHIPPED)] if patterns is None else patterns
+    return list(dict.fromkeys(path for pattern in patterns for path in _matching(pattern)))
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -142,6 +143,7 @@ def _slug(dataset: str) -> str:
 def _show(results: Sequence[Results], console: Console) -> None:
     print_results(results, console)
     if len(results) > 1:
-        reference = next((each for each in results if each.distortion == "mse"), results[-1])
+        usual = [each for name in ("mse", "jpeg") for each in results if name in (each.distortion, each.codec)]
+        reference = [*usual, *results][0]
         print_bd_rates(reference, results, console)
     print_drops(results, console=console)
