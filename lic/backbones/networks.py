@@ -1,0 +1,120 @@
+"""Frozen networks that judge images: torchvision's and timm's by name, ONNX files, and the demo world's.
+
+    network = build_network("onnx:yolox_nano_coco80_416.onnx", None, torch.device("cpu"))
+    network(image)[0]["boxes"]
+
+A name that torchvision and timm share is torchvision's; `timm:resnet50` is timm's. `timm:FILE.safetensors` and
+`onnx:FILE.onnx` are described by a YAML of the same stem (lic/backbones/description.py).
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models import list_models
+
+from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_demo_segmenter
+from lic.backbones.description import Kind
+from lic.backbones.onnx import OnnxNetwork
+from lic.backbones.published import TorchNetwork, build_timm, build_timm_file, build_torchvision, check_name
+
+__all__ = ["DEFAULT", "Kind", "Network", "build_network", "demo_network"]
+
+DEFAULT: dict[Kind, str] = {
+    "classification": "resnet50",
+    "detection": "fasterrcnn_resnet50_fpn_v2",
+    "instances": "maskrcnn_resnet50_fpn_v2",
+    "semantic": "deeplabv3_resnet50",
+}
+
+
+class Network(Protocol):
+    """A network with its preprocessing.
+
+    Attributes:
+        name: as results name it: `resnet50`, or a file's stem.
+        kind: what it answers.
+        fingerprint: SHA-256 over weights and preprocessing.
+        classes: names by output index; None if unknown (the demo networks: their own ids).
+    """
+
+    name: str
+    kind: Kind
+    fingerprint: str
+    classes: tuple[str, ...] | None
+
+    def __call__(self, image: Tensor) -> list[Any]:
+        """Return the answer for each of (N, 3, H, W) images, RGB in [0, 1], of any size, on the CPU.
+
+        classification: logits (C,), float32.
+        detection: {"boxes": (n, 4) as x0 y0 x1 y1 in the image's pixels, "scores": (n,), "labels": (n,)}.
+        instances: the same and "masks": (n, H, W) bool.
+        semantic: the class by pixel, (H, W) uint8.
+        """
+        ...
+
+
+def build_network(spec: str, weights: str | None, device: torch.device) -> Network:
+    """Return a network.
+
+    Args:
+        spec: torchvision's or timm's name, `onnx:FILE.onnx`, `timm:NAME` or `timm:FILE.safetensors`.
+        weights: a local .safetensors, .pth or .pt file for a name; None for the published ones.
+        device: where it runs (ONNX files: always the processor).
+
+    Raises:
+        ValueError: in one line: unknown name, wrong or missing file, weights that cannot be downloaded.
+    """
+    source, _, rest = spec.partition(":")
+    is_file = source == "onnx" or (source == "timm" and rest.endswith(".safetensors"))
+    if is_file and weights is not None:
+        raise ValueError(f"{spec} holds its weights itself; give no --network_weights for it (or '-')")
+    if source == "onnx":
+        return OnnxNetwork(Path(rest))
+    if is_file:
+        return build_timm_file(Path(rest), device)
+    if source == "timm":
+        if not timm.is_model(rest):
+            check_name(rest, timm.list_models(), "network of timm")
+        return build_timm(rest, weights, device)
+    if spec in list_models():
+        return build_torchvision(spec, weights, device)
+    if not timm.is_model(spec):
+        check_name(spec, [*list_models(), *timm.list_models()], "network")
+    return build_timm(spec, weights, device)
+
+
+def demo_network(kind: Kind, device: torch.device) -> Network:
+    """Return the demo world's network of a kind, for its scenes."""
+    match kind:
+        case "classification":
+            network: nn.Module = load_demo_classifier()
+        case "detection":
+            network = load_demo_detector()
+        case "instances":
+            network = _DemoInstances()
+        case "semantic":
+            network = load_demo_segmenter()
+    return TorchNetwork(f"demo-{kind}", kind, network, None, None, "", device)
+
+
+class _DemoInstances(nn.Module):
+    """The demo detector; an object's mask is what the demo segmenter calls by its class inside its box."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detector, self.segmenter = load_demo_detector(), load_demo_segmenter()
+
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        answers = []
+        for image, found in zip(images, self.detector(images), strict=True):
+            classes = self.segmenter(image[None])[0].argmax(0)
+            rows, columns = (torch.arange(side, device=image.device) + 0.5 for side in image.shape[-2:])
+            left, top, right, bottom = found["boxes"].T[:, :, None]
+            in_rows, in_columns = (rows > top) & (rows < bottom), (columns > left) & (columns < right)
+            in_box = in_rows[:, :, None] & in_columns[:, None, :]
+            masks = in_box & (classes == found["labels"][:, None, None])
+            answers.append({**found, "masks": masks[:, None].float()})
+        return answers
