@@ -1,26 +1,26 @@
-"""Task networks behind one interface: images of any size in, answers at the images' own grid out.
+"""Frozen networks that judge images: torchvision's and timm's by name, ONNX files, and the demo world's.
 
-What a network is called on the command line:
+    network = build_network("onnx:yolox_nano_coco80_416.onnx", None, torch.device("cpu"))
+    network(image)[0]["boxes"]
 
-    resnet50, fasterrcnn_resnet50_fpn_v2, ...       torchvision's, by their names there
-    mobilenetv2_100, timm:resnet50, ...             timm's classifiers; `timm:` where torchvision has the name too
-    timm:FILE.safetensors                           one that a YAML describes (described.py)
-    onnx:FILE.onnx                                  the same, through onnxruntime
+A name that torchvision and timm share is torchvision's; `timm:resnet50` is timm's. `timm:FILE.safetensors` and
+`onnx:FILE.onnx` are described by a YAML of the same stem (lic/backbones/description.py).
 """
 
-import difflib
-import hashlib
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import timm
 import torch
-import torchvision
 from torch import Tensor, nn
+from torchvision.models import list_models
 
 from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_demo_segmenter
+from lic.backbones.description import Kind
+from lic.backbones.onnx import OnnxNetwork
+from lic.backbones.published import TorchNetwork, build_timm, build_timm_file, build_torchvision, check_name
 
-Kind = Literal["classification", "detection", "instances", "semantic"]
+__all__ = ["DEFAULT", "Kind", "Network", "build_network", "demo_network"]
 
 DEFAULT: dict[Kind, str] = {
     "classification": "resnet50",
@@ -31,13 +31,13 @@ DEFAULT: dict[Kind, str] = {
 
 
 class Network(Protocol):
-    """A frozen task network.
+    """A network with its preprocessing.
 
     Attributes:
-        name: as people call it, such as `resnet50`.
+        name: as results name it: `resnet50`, or a file's stem.
         kind: what it answers.
         fingerprint: SHA-256 over weights and preprocessing.
-        classes: names by output index; None where they are not known.
+        classes: names by output index; None if unknown (the demo networks: their own ids).
     """
 
     name: str
@@ -46,85 +46,75 @@ class Network(Protocol):
     classes: tuple[str, ...] | None
 
     def __call__(self, image: Tensor) -> list[Any]:
-        """Return an answer for each of (N, 3, H, W) images, RGB in [0, 1], on the CPU.
+        """Return the answer for each of (N, 3, H, W) images, RGB in [0, 1], of any size, on the CPU.
 
-        classification: logits (C,). detection: {"boxes": (n, 4) x0 y0 x1 y1 in px, "scores": (n,), "labels": (n,)}.
-        instances: the same and "masks": (n, H, W) bool. semantic: class by pixel (H, W) uint8.
+        classification: logits (C,), float32.
+        detection: {"boxes": (n, 4) as x0 y0 x1 y1 in the image's pixels, "scores": (n,), "labels": (n,)}.
+        instances: the same and "masks": (n, H, W) bool.
+        semantic: the class by pixel, (H, W) uint8.
         """
         ...
 
 
 def build_network(spec: str, weights: str | None, device: torch.device) -> Network:
-    """Return a network with its published weights, or with local ones.
+    """Return a network.
 
     Args:
-        spec: see above.
-        weights: a .pth or .safetensors file of torchvision's or timm's names; None: the published ones.
-        device: where it runs; onnxruntime's run on the CPU.
+        spec: torchvision's or timm's name, `onnx:FILE.onnx`, `timm:NAME` or `timm:FILE.safetensors`.
+        weights: a local .safetensors, .pth or .pt file for a name; None for the published ones.
+        device: where it runs (ONNX files: always the processor).
 
     Raises:
-        ValueError: in one line: nobody has such a network, or its weights are missing or another's.
+        ValueError: in one line: unknown name, wrong or missing file, weights that cannot be downloaded.
     """
-    from lic.backbones import described, published  # they build on what is here
-
-    kind, _, name = spec.rpartition(":")
-    if kind == "onnx":
-        return described.OnnxNetwork(_existing(name))
-    if kind == "timm" and name.endswith(".safetensors"):
-        return described.read_timm(_existing(name), device)
-    file = _existing(weights) if weights else None
-    if kind == "timm" and name in timm.list_models():
-        return published.build_timm(name, file, device)
-    if not kind and name in torchvision.models.list_models():
-        return published.build_torchvision(name, file, device)
-    if not kind and name in timm.list_models():
-        return published.build_timm(name, file, device)
-    known = [*torchvision.models.list_models(), *timm.list_models()]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise ValueError(f"network '{spec}' is unknown{hint} (torchvision's and timm's names, onnx:FILE.onnx)")
+    source, _, rest = spec.partition(":")
+    is_file = source == "onnx" or (source == "timm" and rest.endswith(".safetensors"))
+    if is_file and weights is not None:
+        raise ValueError(f"{spec} holds its weights itself; give no --network_weights for it (or '-')")
+    if source == "onnx":
+        return OnnxNetwork(Path(rest))
+    if is_file:
+        return build_timm_file(Path(rest), device)
+    if source == "timm":
+        if not timm.is_model(rest):
+            check_name(rest, timm.list_models(), "network of timm")
+        return build_timm(rest, weights, device)
+    if spec in list_models():
+        return build_torchvision(spec, weights, device)
+    if not timm.is_model(spec):
+        check_name(spec, [*list_models(), *timm.list_models()], "network")
+    return build_timm(spec, weights, device)
 
 
 def demo_network(kind: Kind, device: torch.device) -> Network:
-    """Return the demo world's network of a kind; its classes are the shapes, by the ids of the demo's annotations."""
+    """Return the demo world's network of a kind, for its scenes."""
     match kind:
         case "classification":
-            return _Demo(kind, load_demo_classifier(), device)
+            network: nn.Module = load_demo_classifier()
         case "detection":
-            return _Demo(kind, load_demo_detector(), device)
+            network = load_demo_detector()
+        case "instances":
+            network = _DemoInstances()
         case "semantic":
-            return _Demo(kind, load_demo_segmenter(), device)
-        case _:
-            raise ValueError(f"the demo world has no network for {kind}")
+            network = load_demo_segmenter()
+    return TorchNetwork(f"demo-{kind}", kind, network, None, None, "", device)
 
 
-def fingerprint_of(network: nn.Module, preprocessing: str) -> str:
-    """Return a SHA-256 over weights, buffers and the words that describe the preprocessing."""
-    digest = hashlib.sha256(preprocessing.encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+class _DemoInstances(nn.Module):
+    """The demo detector; an object's mask is what the demo segmenter calls by its class inside its box."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.detector, self.segmenter = load_demo_detector(), load_demo_segmenter()
 
-def _existing(name: str) -> Path:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    return path
-
-
-class _Demo:
-    classes: tuple[str, ...] | None = None
-
-    def __init__(self, kind: Kind, network: nn.Module, device: torch.device) -> None:
-        self.name, self.network, self.device = "demo", network.to(device), device
-        self.kind: Kind = kind
-        self.fingerprint = fingerprint_of(network, "demo")
-
-    @torch.no_grad()
-    def __call__(self, image: Tensor) -> list[Any]:
-        image = image.to(self.device)
-        if self.kind == "detection":
-            return [{key: value.cpu() for key, value in found.items()} for found in self.network(list(image))]
-        logits = self.network(image).float()
-        return list(logits.argmax(1).to(torch.uint8).cpu() if self.kind == "semantic" else logits.cpu())
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        answers = []
+        for image, found in zip(images, self.detector(images), strict=True):
+            classes = self.segmenter(image[None])[0].argmax(0)
+            rows, columns = (torch.arange(side, device=image.device) + 0.5 for side in image.shape[-2:])
+            left, top, right, bottom = found["boxes"].T[:, :, None]
+            in_rows, in_columns = (rows > top) & (rows < bottom), (columns > left) & (columns < right)
+            in_box = in_rows[:, :, None] & in_columns[:, None, :]
+            masks = in_box & (classes == found["labels"][:, None, None])
+            answers.append({**found, "masks": masks[:, None].float()})
+        return answers

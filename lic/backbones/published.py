@@ -1,152 +1,223 @@
-"""torchvision's and timm's networks with their published weights and preprocessing.
+"""torchvision's and timm's networks behind their published preprocessing.
 
-Images go through PIL to the published transforms, as in torchvision's and timm's own evaluations: on tensors the same
-transforms round otherwise. Detectors see one image at a time, so that no answer depends on what else is in a batch.
+The preprocessing gets what it was published for, an 8-bit Pillow image, so that answers are those of torchvision's
+reference evaluation (references/classification/presets.py, references/segmentation/presets.py) bit for bit.
 """
 
-from collections.abc import Callable
+import difflib
+import hashlib
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
-import torchvision
-from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.data.config import resolve_model_data_config
-from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.transforms.functional import to_pil_image
 
-from lic.backbones.networks import Kind, fingerprint_of
-from lic.images import to_uint8
+from lic.backbones.description import Kind, fit_image, read_description
 
-Preprocess = Callable[[Image.Image], Tensor]
-MASK_THRESHOLD = 0.5
+_ELSEWHERE = (
+    "without it work --network onnx:FILE.onnx, --network_weights FILE and, without --data_root, the demo scenes"
+)
 
 
-class PublishedNetwork:
-    """A frozen network behind its preprocessing; see `lic.backbones.networks.Network`."""
+class TorchNetwork:
+    """A frozen torch network of any kind; its fields are those of `lic.backbones.networks.Network`.
+
+    Args:
+        name: as results name it.
+        kind: what it answers.
+        network: of torchvision's conventions.
+        preprocess: Pillow image -> (3, h, w); None where the network takes images in [0, 1] as they are.
+        classes: names by output index.
+        settings: what besides the weights its answers depend on.
+        device: where it runs.
+    """
 
     def __init__(
-        self, name: str, kind: Kind, network: nn.Module, preprocess: Preprocess, classes: tuple[str, ...] | None,
-        device: torch.device,
+        self, name: str, kind: Kind, network: nn.Module, preprocess: Callable[[Any], Tensor] | None,
+        classes: tuple[str, ...] | None, settings: str, device: torch.device,
     ) -> None:  # fmt: skip
-        self.name, self.kind, self.classes, self.device = name, kind, classes, device
-        self.fingerprint = fingerprint_of(network, f"{name} {preprocess}")
-        self.network, self.preprocess = network.to(device).eval().requires_grad_(False), preprocess
+        self.name, self.kind, self.classes = name, kind, classes
+        self.network = network.eval().requires_grad_(False)
+        self.fingerprint = _fingerprint(self.network, f"{name} {settings}")
+        self.network.to(device)
+        self.preprocess, self.device = preprocess, device
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> list[Any]:
-        """Return an answer for each of (N, 3, H, W) images, RGB in [0, 1]."""
-        inputs = [self.preprocess(to_pil_image(to_uint8(each))).to(self.device) for each in image]
+        """Return the answer for each of (N, 3, H, W) images, RGB in [0, 1]."""
+        if self.preprocess is None:
+            inputs = image.to(self.device)
+        else:
+            pages = [self.preprocess(to_pil_image((one.clamp(0, 1) * 255).round().byte())) for one in image.cpu()]
+            inputs = torch.stack(pages).to(self.device)
         if self.kind in ("detection", "instances"):
-            return [_found(self.network([each])[0]) for each in inputs]
-        output = self.network(torch.stack(inputs))
-        if self.kind == "semantic":
-            logits = F.interpolate(output["out"].float(), image.shape[-2:], mode="bilinear", align_corners=False)
-            return list(logits.argmax(1).to(torch.uint8).cpu())
-        return list(output.float().cpu())
+            return [_as_found(found) for found in self.network(list(inputs))]
+        output = self.network(inputs)
+        logits = (output["out"] if isinstance(output, dict) else output).float()
+        if self.kind == "classification":
+            return list(logits.cpu())
+        return [
+            F.interpolate(one[None], image.shape[-2:], mode="bilinear", align_corners=False)[0]
+            .argmax(0).to(torch.uint8).cpu()
+            for one in logits  # one by one: 21 planes of float at the image's size are large
+        ]  # fmt: skip
 
 
-def _found(output: dict[str, Tensor]) -> dict[str, Tensor]:
-    found = {key: output[key].float().cpu() for key in ("boxes", "scores")}
-    found["labels"] = output["labels"].cpu()
-    if "masks" in output:
-        found["masks"] = output["masks"][:, 0].cpu() > MASK_THRESHOLD
-    return found
+def _as_found(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A detector's answer on the processor, its masks as torchvision's references cut them: above one half."""
+    answer = {key: value.cpu() for key, value in found.items() if key in ("boxes", "scores", "labels")}
+    return answer if "masks" not in found else {**answer, "masks": (found["masks"][:, 0] > 0.5).cpu()}
 
 
-def build_torchvision(name: str, file: Path | None, device: torch.device) -> PublishedNetwork:
-    """Return torchvision's network of that name (BSD-3-Clause).
-
-    Raises:
-        ValueError: it is for none of our tasks, or its weights are missing or another's.
-    """
-    kind = _kind(name)
-    published = torchvision.models.get_model_weights(name).DEFAULT
-    if file is None:
-        try:
-            network = torchvision.models.get_model(name, weights=published)
-        except OSError as error:
-            raise _missing(name, f"put {published.url} into {Path(torch.hub.get_dir()) / 'checkpoints'} "
-                                 "(torchvision, BSD-3-Clause)", error) from error
-    else:
-        state = read_state(file)
-        options: dict[str, Any] = {} if kind == "classification" else {"weights_backbone": None}
-        if any(key.startswith("aux_classifier.") for key in state):
-            options["aux_loss"] = True
-        network = torchvision.models.get_model(name, weights=None, **options)
-        load_state(network, state, name, file)
-    return PublishedNetwork(name, kind, network, published.transforms(), tuple(published.meta["categories"]), device)
+def _fingerprint(network: nn.Module, settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
+    for key, value in network.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()
 
 
-def _kind(name: str) -> Kind:
-    module = torchvision.models.get_model_builder(name).__module__.removeprefix("torchvision.models.")
-    room, _, rest = module.partition(".")
-    if name.startswith("maskrcnn"):
-        return "instances"
-    if room == "detection" and not name.startswith("keypoint"):
-        return "detection"
-    if room == "segmentation":
+def _torchvision_kind(name: str) -> Kind:
+    """Return what a network of torchvision answers, by the module that holds it."""
+    if name in models.list_models(module=models):
+        return "classification"
+    if name in models.list_models(module=models.segmentation):
         return "semantic"
-    if rest:
-        raise ValueError(f"network {name} is for {room}; tasks take classifiers, detectors and segmenters")
-    return "classification"
+    if name in models.list_models(module=models.detection) and not name.startswith("keypoint"):
+        return "instances" if name.startswith("mask") else "detection"
+    raise ValueError(f"network '{name}' answers no task here (it is for keypoints, video, optical flow, or quantised); "
+                     "choose a classifier, detector or segmenter of images")
 
 
-def build_timm(name: str, file: Path | None, device: torch.device) -> PublishedNetwork:
-    """Return timm's classifier of that name (timm is Apache-2.0; each of its weights has a licence of its own).
+def build_torchvision(name: str, weights: str | None, device: torch.device) -> TorchNetwork:
+    """Return a network with its DEFAULT published weights, or those of a local file behind the same preprocessing."""
+    kind = _torchvision_kind(name)
+    published = models.get_model_weights(name).DEFAULT
+    if weights is not None:
+        with _hub_that_holds(Path(weights), published.url), _fitting(name, weights):
+            network = models.get_model(name, weights=published)
+    else:
+        try:
+            network = models.get_model(name, weights=published)
+        except OSError as error:
+            raise ValueError(f"the weights of {name} cannot be downloaded ({error}): put {published.url} (torchvision, "
+                             f"BSD-3-Clause; trained on research data) into {torch.hub.get_dir()}/checkpoints; "
+                             f"{_ELSEWHERE}") from error
+    preprocess = published.transforms() if kind in ("classification", "semantic") else None
+    return TorchNetwork(name, kind, network, preprocess, tuple(published.meta["categories"]), repr(preprocess), device)
 
-    Raises:
-        ValueError: its weights are missing or another's.
+
+@contextmanager
+def _hub_that_holds(path: Path, url: str) -> Iterator[None]:
+    """Let torchvision find a local file's weights where it looks for the published ones.
+
+    Published weights switch things that no argument does (batch norm's eps of the first detectors, renamed keys of
+    DenseNet, Inception's input), so the builder has to be told that it loads them. What it then unpickles was
+    written here, from tensors that were read safely.
     """
+    state = _read_weights(path)
+    before = torch.hub.get_dir()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkpoints" / os.path.basename(url)
+        copy.parent.mkdir()
+        torch.save(state, copy)
+        torch.hub.set_dir(folder)
+        try:
+            yield
+        finally:
+            torch.hub.set_dir(before)
+
+
+@contextmanager
+def _fitting(name: str, weights: str) -> Iterator[None]:
+    """Say in one line that weights do not fit."""
     try:
-        network = timm.create_model(name, pretrained=file is None)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _missing(name, f"`python -c \"import timm; timm.create_model('{name}', pretrained=True)\"` where there "
-                             "is a network, then copy the Hugging Face cache", error) from error
-    if file is not None:
-        load_state(network, read_state(file), name, file)
-    transform = create_transform(**resolve_model_data_config(network), is_training=False)
-    return PublishedNetwork(name, "classification", network, transform, imagenet_classes(network), device)
+        yield
+    except (RuntimeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"weights {weights} do not fit {name}: {reason[:300]}") from error
 
 
-def imagenet_classes(network: nn.Module | None = None) -> tuple[str, ...] | None:
-    """Return ImageNet's names in the order of their WordNet ids; None for a network of another number of classes."""
-    weights = torchvision.models.ResNet50_Weights.DEFAULT
-    return tuple(weights.meta["categories"]) if network is None or network.num_classes == 1000 else None
-
-
-def read_state(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors or .pth file, which is not unpickled beyond tensors; fp16 as float32.
-
-    Raises:
-        ValueError: it is damaged, or holds something else.
-    """
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors, .pth or .pt file; nothing but tensors is unpickled."""
+    if not path.is_file():
+        raise ValueError(f"no weights at {path}")
     try:
-        is_safe = file.suffix == ".safetensors"
-        state: dict[str, Any] = load_file(file) if is_safe else torch.load(file, "cpu", weights_only=True)
-        state = state.get("state_dict", state.get("model", state))
-        return {key: each.float() if each.is_floating_point() else each for key, each in state.items()}
-    except Exception as error:  # torch and safetensors raise whatever their parsers trip over
-        raise ValueError(f"{file} holds no weights: {str(error).splitlines()[0]}") from error
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"{path} holds no weights that can be read safely (.safetensors, or tensors alone in .pth): "
+                         f"{' '.join(str(error).split())[:200]}") from error
+    for key in ("state_dict", "model"):  # as training scripts wrap them
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no tensors by name; save network.state_dict()")
+    return state
 
 
-def load_state(network: nn.Module, state: dict[str, Tensor], name: str, file: Path) -> None:
-    """Load weights.
+def build_timm(name: str, weights: str | None, device: torch.device) -> TorchNetwork:
+    """Return a classifier with its published weights, or those of a local file behind the same preprocessing."""
+    if weights is not None:
+        state = _read_weights(Path(weights))
+        with _fitting(name, weights):
+            network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+    else:
+        published = timm.get_pretrained_cfg(name)
+        try:
+            network = timm.create_model(name, pretrained=True)
+        except Exception as error:  # the hub's client raises whatever it likes
+            source = f"https://huggingface.co/{published.hf_hub_id}" if published and published.hf_hub_id else "timm"
+            folder = os.environ.get("HF_HOME", "~/.cache/huggingface")
+            reason = " ".join((str(error) or type(error).__name__).split())[:200]
+            raise ValueError(f"the weights of {name} cannot be had ({reason}): download them from {source} (licence "
+                             f"{published.license if published else 'unknown'}) for --network_weights FILE, or into "
+                             f"{folder} with its client; {_ELSEWHERE}") from error
+    settings = timm.data.resolve_model_data_config(network)
+    preprocess = timm.data.create_transform(**settings, is_training=False)
+    return TorchNetwork(name, "classification", network, preprocess, _imagenet(network), repr(settings), device)
 
-    Raises:
-        ValueError: they are another network's.
-    """
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{file} does not hold {name}'s weights: {' '.join(str(error).split())[:200]}") from error
+
+def build_timm_file(path: Path, device: torch.device) -> TorchNetwork:
+    """Return a classifier of timm from a local file, as the YAML beside it describes model and preprocessing."""
+    if not path.is_file():
+        raise ValueError(f"no weights at {path}")
+    description = read_description(path)
+    if description.output != "class logits" or description.model is None:
+        raise ValueError(f"{path.stem}.yaml needs 'output: class logits' and timm's 'model' for timm:{path}")
+    check_name(description.model, timm.list_models(), "model of timm")
+    with _fitting(description.model, str(path)):
+        network = timm.create_model(description.model, pretrained=False, **description.options)
+        network.load_state_dict(_read_weights(path))
+
+    def preprocess(image: Any) -> Tensor:
+        return fit_image(image, description)[0][0]
+
+    classes = tuple(description.classes) if description.classes else _imagenet(network)
+    return TorchNetwork(path.stem, "classification", network, preprocess, classes, repr(description), device)
 
 
-def _missing(name: str, remedy: str, error: Exception) -> ValueError:
-    cause = " ".join(str(error).split())[:120]
-    return ValueError(f"the weights of {name} could not be downloaded ({cause}): {remedy}, or give --network_weights "
-                      "FILE, or --network onnx:FILE.onnx; without --data_root the demo's own networks judge")
+def _imagenet(network: Any) -> tuple[str, ...] | None:
+    """ImageNet's class names where a network has a thousand outputs: timm's then are in that order."""
+    names = tuple(models.ResNet50_Weights.DEFAULT.meta["categories"])
+    return names if network.num_classes == len(names) else None
+
+
+def check_name(name: str, names: list[str], what: str) -> None:
+    """Raise ValueError, with the nearest, unless the name is one of those."""
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    raise ValueError(f"{what} '{name}' is unknown{f'; did you mean {near[0]!r}?' if near else ''}")
