@@ -7,9 +7,10 @@
 A file is received as FOLDER/.download/NAME.part; after a dropped connection, Ctrl-C or a full disk the same command
 goes on from there. Nothing that lies in FOLDER is overwritten.
 
-What is verified: the length that the server tells, and the CRC-32 that zip and PNG carry. Only VOC 2012 has a checksum
-known for certain (the MD5 in torchvision's `datasets/voc.py`); the other publishers give none, and none is invented:
-the SHA-256 of what came is printed, and noted in FOLDER/.download/NAME.json, to be compared by whoever has another.
+What is verified: the length that the server tells, the CRC-32 that zip and PNG carry, and checksums that others have
+published for these addresses: torchvision the MD5 of VOC 2012 (`datasets/voc.py`), TensorFlow Datasets the SHA-256 of
+COCO's and CLIC's archives (`url_checksums/`). The SHA-256 of what came is printed, and noted in
+FOLDER/.download/NAME.json.
 """
 
 import argparse
@@ -34,11 +35,11 @@ from lic.images import write_file
 
 
 class SetFile(NamedTuple):
-    """A file of a set: its address, the folder below the user's for what it holds, its MD5 where known for certain."""
+    """A file of a set: its address, the folder below the user's for what it holds, `md5:` or `sha256:` and digest."""
 
     url: str
     into: str = ""
-    md5: str | None = None
+    checksum: str | None = None
 
 
 class ImageSet(NamedTuple):
@@ -56,11 +57,17 @@ _CLIC = "https://data.vision.ee.ethz.ch/cvl/clic"
 
 SETS = {
     "coco-val": ImageSet(
-        [SetFile(f"{_COCO}/zips/val2017.zip"), SetFile(f"{_COCO}/annotations/annotations_trainval2017.zip")],
+        [
+            SetFile(f"{_COCO}/zips/val2017.zip", "",
+                    "sha256:4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"),
+            SetFile(f"{_COCO}/annotations/annotations_trainval2017.zip", "",
+                    "sha256:113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268"),
+        ],
         "https://cocodataset.org/#termsofuse",
     ),
     "voc2012": ImageSet(
-        [SetFile(_VOC, md5="6cd6e144f989b92b3379bac3b3de84fd")], "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/"
+        [SetFile(_VOC, checksum="md5:6cd6e144f989b92b3379bac3b3de84fd")],
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
     ),
     "kodak": ImageSet(
         [SetFile(f"{_KODAK}/kodim{number:02}.png", into="kodak") for number in range(1, 25)],
@@ -69,8 +76,10 @@ SETS = {
     ),
     "clic2020": ImageSet(  # both archives hold a folder valid/
         [
-            SetFile(f"{_CLIC}/professional_valid_2020.zip", into="clic2020/professional"),
-            SetFile(f"{_CLIC}/mobile_valid_2020.zip", into="clic2020/mobile"),
+            SetFile(f"{_CLIC}/professional_valid_2020.zip", "clic2020/professional",
+                    "sha256:00be38092ade2ab5163b65f7f6523d46c7bca147007f559adbb02c0afc236b7d"),
+            SetFile(f"{_CLIC}/mobile_valid_2020.zip", "clic2020/mobile",
+                    "sha256:ff0280382eeb32fdceb28c81a7f47ac9ad86d933ebe901680845635d04e47a10"),
         ],
         "https://clic.compression.cc",
         root="clic2020",
@@ -158,9 +167,10 @@ def _complete(file: SetFile, folder: Path, mirror: str | None) -> None:
         part = archive.with_name(f"{name}.part")
         receive(f"{mirror}/{name}" if mirror else file.url, part)
         part.replace(archive)
-    if file.md5 and (came := _digest(archive, "md5")) != file.md5:
+    kind, _, expected = (file.checksum or "").partition(":")
+    if kind and (came := _digest(archive, kind)) != expected:
         archive.unlink()
-        raise ValueError(f"{name}: expected MD5 {file.md5}, came {came}; deleted it, run the same command again")
+        raise ValueError(f"{name}: expected {kind} {expected}, came {came}; deleted it, run the same command again")
     sha256 = _digest(archive, "sha256")
     print(f"{name}  {archive.stat().st_size} bytes  sha256 {sha256}", flush=True)  # unpacking takes a while
     unpacked = archive.with_name(f"{name}.unpacked")

@@ -86,6 +86,9 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(transfer, "FIRST_WAIT_SECONDS", 0.001)
+    for name in ("coco-val", "clic2020"):  # what is served here has the publishers' layout, not their bytes
+        files = [file._replace(checksum=None) for file in SETS[name].files]
+        monkeypatch.setitem(SETS, name, SETS[name]._replace(files=files))
     with Server() as started:
         thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -141,10 +144,10 @@ def serve_coco(server: Server) -> None:
     }
 
 
-def serve_alone(monkeypatch: pytest.MonkeyPatch, server: Server, name: str, content: bytes, md5: str | None) -> None:
+def serve_alone(monkeypatch: pytest.MonkeyPatch, server: Server, name: str, content: bytes, checksum: None) -> None:
     """Make a set 'one' of a single file."""
     server.files[name] = content
-    file = SetFile(f"http://publisher.invalid/{name}", "one", md5)
+    file = SetFile(f"http://publisher.invalid/{name}", "one", checksum)
     monkeypatch.setitem(SETS, "one", ImageSet([file], "https://publisher.invalid"))
 
 
@@ -168,8 +171,9 @@ def kept(folder: Path) -> list[str]:
 
 def test_publishers() -> None:
     voc = DATASET_YEAR_DICT["2012"]
-    assert [(file.url, file.md5) for file in SETS["voc2012"].files] == [(voc["url"], voc["md5"])]
-    assert [file.md5 for name in SETS for file in SETS[name].files if name != "voc2012"] == [None] * 28
+    assert [(file.url, file.checksum) for file in SETS["voc2012"].files] == [(voc["url"], f"md5:{voc['md5']}")]
+    others = [file.checksum for name in ("coco-val", "clic2020") for file in SETS[name].files]
+    assert len(set(others)) == 4 and all(re.fullmatch("sha256:[0-9a-f]{64}", each or "") for each in others)
     kodak = [file.url for file in SETS["kodak"].files]
     assert kodak[0] == "https://r0k.us/graphics/kodak/kodak/kodim01.png" and kodak[23].endswith("kodak/kodim24.png")
     for images in SETS.values():
@@ -191,17 +195,27 @@ def test_coco(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert kept(tmp_path / "new" / "data") == ["annotations_trainval2017.zip.json", "val2017.zip.json"]
 
 
+def test_a_wrong_sha256(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve_coco(server)
+    expected = "0" * 64
+    files = [file._replace(checksum=f"sha256:{expected}") for file in SETS["coco-val"].files]
+    monkeypatch.setitem(SETS, "coco-val", SETS["coco-val"]._replace(files=files))
+    came = hashlib.sha256(server.files["val2017.zip"]).hexdigest()
+    assert f"val2017.zip: expected sha256 {expected}, came {came}" in refusal("coco-val", tmp_path, server)
+    assert tree(tmp_path) == {}
+
+
 def test_voc(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = "VOCdevkit/VOC2012"
     content = tarred({f"{base}/ImageSets/Segmentation/val.txt": b"2007_000033\n",
                       f"{base}/JPEGImages/2007_000033.jpg": encoded(1, "jpg"),
                       f"{base}/SegmentationClass/2007_000033.png": encoded(1)})  # fmt: skip
     server.files["VOCtrainval_11-May-2012.tar"] = content
-    true_md5 = SETS["voc2012"].files[0].md5
+    true_md5 = str(SETS["voc2012"].files[0].checksum).removeprefix("md5:")
     message = refusal("voc2012", tmp_path, server)
-    assert f"expected MD5 {true_md5}, came {hashlib.md5(content).hexdigest()}" in message
+    assert f"expected md5 {true_md5}, came {hashlib.md5(content).hexdigest()}" in message
     assert tree(tmp_path) == {} and kept(tmp_path) == [], "a file with a wrong checksum stays nowhere"
-    file = SETS["voc2012"].files[0]._replace(md5=hashlib.md5(content).hexdigest())
+    file = SETS["voc2012"].files[0]._replace(checksum=f"md5:{hashlib.md5(content).hexdigest()}")
     monkeypatch.setitem(SETS, "voc2012", SETS["voc2012"]._replace(files=[file]))
     download("voc2012", tmp_path, server.url)
     assert read_voc(tmp_path).images == [tmp_path / base / "JPEGImages" / "2007_000033.jpg"]
