@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ class RateTask:
         """Return one result per codec and distortion, its operating points in order of rate."""
         ceiling = self.ceiling
         self._write_originals()
+        self.shard.barrier()  # before anybody looks which samples there are
         points: dict[tuple[str, str | None], list[Point]] = {}
         for coder in coders:
             records = self._evaluate(coder)
@@ -105,14 +107,17 @@ class RateTask:
         ]  # fmt: skip
 
     def _evaluate(self, coder: Coder) -> list[Record]:
-        tasks = [f"{task.name} {task.fingerprint}" for task in self.tasks]
-        key = records_key(self.images, coder.fingerprint, self._metric_digest, *tasks)
+        key = records_key(self.images, coder.fingerprint, self._metric_digest, *self._judges)
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
         place = self._samples / (f"{coder.codec}-{coder.distortion}" if coder.distortion else coder.codec)
         place /= f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}"
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
             return evaluate(coder, self._batches, self.tasks, self.metric, records, self.shard, progress, samples)
+
+    @property
+    def _judges(self) -> list[str]:
+        return [f"{task.name} {task.fingerprint}" for task in self.tasks]
 
     @cached_property
     def _metric_digest(self) -> str:
@@ -148,14 +153,19 @@ class RateTask:
             if "@" in task.name:
                 groups.setdefault(task.name.partition("@")[0], []).append(scores[task.name])
         for name, group in groups.items():
-            scores[name] = {key: sum(each[key] for each in group) / len(group) for key in group[0]
-                            if not key.startswith(f"{HEADLINE[name]}_")}  # fmt: skip  # ends of intervals have no mean
+            ends = {f"{HEADLINE[name]}_low", f"{HEADLINE[name]}_high"}  # of intervals have no mean
+            scores[name] = {key: sum(each[key] for each in group) / len(group) for key in group[0] if key not in ends}
         return scores
 
     def _write_originals(self) -> None:
         """Write the sampled originals with their predictions, and what the predictions' ids mean."""
         if not self.sampled or self.shard.rank:
             return
+        key, marker = records_key(self.images, *self._judges), self._samples / "key"
+        if not marker.is_file() or marker.read_text() != key:  # of other images, or judged by others
+            shutil.rmtree(self._samples, ignore_errors=True)
+            self._samples.mkdir(parents=True)
+            marker.write_text(key)
         for path, record in zip(self.images, self.originals, strict=True):
             if path in self.sampled:
                 write_sample(self._samples / "original" / self.sampled[path], read_image(path), record)

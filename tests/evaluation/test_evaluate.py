@@ -49,6 +49,7 @@ class MeanColour:
     def __init__(self, name: str, images: Sequence[Path]) -> None:
         self.name, self.images = name, list(images)
         self.batches: list[tuple[int, ...]] = []
+        self.more: dict[str, float] = {}
 
     def predict(self, image: Tensor) -> list[float]:
         self.batches.append(tuple(image.shape))
@@ -58,7 +59,7 @@ class MeanColour:
         assert len(predictions) == len(originals) == len(self.images)
         total = sum((i + 1) * prediction for i, prediction in enumerate(predictions))  # the order matters
         headline = HEADLINE[self.name.partition("@")[0]]
-        return {headline: total / len(predictions)}
+        return {headline: total / len(predictions), **self.more}
 
 
 class Tasks:
@@ -166,7 +167,9 @@ def test_ceiling_is_the_originals(images: list[Path], metric: MLCLIPSim) -> None
 
 def test_several_networks_have_scores_of_their_own_and_a_mean(images: list[Path], metric: MLCLIPSim) -> None:
     tasks = [MeanColour("coco-det@a", images), MeanColour("coco-det@b", images[:2]), MeanColour("voc-seg", images)]
+    tasks[0].more = tasks[1].more = {"ap_low": 0.1, "ap_high": 0.2, "ap_large": 0.5}
     scores = RateTask("demo", images, tasks, metric).ceiling
+    assert scores["coco-det"].keys() == {"ap", "ap_large"}, "no mean of intervals' ends"
     assert list(scores) == ["coco-det@a", "coco-det@b", "voc-seg", "coco-det"]
     assert scores["coco-det"]["ap"] == pytest.approx((scores["coco-det@a"]["ap"] + scores["coco-det@b"]["ap"]) / 2)
 

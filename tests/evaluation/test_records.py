@@ -83,6 +83,19 @@ def test_lost_samples_are_made_again(images: list[Path], metric: MLCLIPSim, tmp_
     assert sample.is_file() and again.num_coded == 2, "the batch of the first image"
 
 
+def test_samples_of_another_evaluation_are_removed(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+    """The folder is the same, the tasks are not: predictions of both must not be mixed."""
+    task = Brightness(images)
+    for tasks in ([task], [], [task]):
+        RateTask("demo", images, tasks, metric, tmp_path).results([PillowCoder("jpeg", 40)])
+        for path in (tmp_path / "samples").rglob("*.json"):
+            sample = json.loads(path.read_text())
+            assert path.name == "classes.json" or list(sample["tasks"]) == [each.name for each in tasks]
+    RateTask("demo", images[3:], [], metric, tmp_path).results([PillowCoder("webp", 40)])
+    assert not (tmp_path / "samples/jpeg").exists()
+    assert len(list((tmp_path / "samples/original").glob("*.png"))) == 3
+
+
 def test_ceilings_are_kept(
     images: list[Path], metric: MLCLIPSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
