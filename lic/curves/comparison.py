@@ -42,6 +42,8 @@ def bd_rows(reference: Results, results: Sequence[Results]) -> Iterator[BdRow]:
     tasks = list_tasks([reference, *results])
     judged = [name for task in tasks for name in (task, *list_networks([reference, *results], task))]
     for quality in (*FULL_REFERENCE, *judged):
+        if not any(math.isfinite(point.score(quality)) for each in candidates for point in each.points):
+            continue
         factor, digits, unit = (1.0, DIGITS[quality], "") if quality in DIGITS else (100.0, 1, " pp")
         unit = " dB" if quality == "psnr_db" else unit
         for candidate in candidates:

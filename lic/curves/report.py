@@ -1,7 +1,7 @@
 """One self-contained HTML page about results files: curves, tables, a viewer, and how each number came about.
 
     python -m lic report results/*.json -o report.html
-    python -m lic report results/demo/*.json results/photos/*.json --reference jpeg --at_bpp 0.25 0.5 -o report.html
+    python -m lic report results/demo/*.json results/photos/*/*.json --reference jpeg --at_bpp 0.25 0.5 -o report.html
 
 The page opens without network: its pictures are data URIs, and its scripts and styles (`lic/curves/page/`) are a few
 hundred lines of its own, which draw SVG. It has a section for each dataset. Where `eval.py` has left `samples/` beside
