@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import torch
-from lic.backbones.networks import build_network
 
+from lic.backbones.networks import build_network
 from lic.config import TaskName
 from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder, PillowName
