@@ -95,9 +95,9 @@ def _last_convolution(layers: nn.Module) -> Any:
 def stock(name: str, codec: Codec) -> nn.Module:
     """Return CompressAI's own network with the weights of ours."""
     widths = published_widths(name)  # type: ignore[arg-type]  # any name of the command line
-    network: nn.Module = MODELS[name](*widths[: 1 if has_one_width(name) else 2])  # type: ignore[arg-type]
+    network: nn.Module = MODELS[name](*widths[: 1 if has_one_width(name) else 2])  # type: ignore[arg-type]  # the same
     network.load_state_dict(codec.network.state_dict())
-    network.update(force=True)  # type: ignore[operator]
+    network.update(force=True)  # type: ignore[operator]  # CompressAI's method
     return network.eval()
 
 
@@ -115,12 +115,12 @@ def official_mlicpp(folder: Path | None) -> tuple[Codec, nn.Module]:
     options = type("Options", (dict,), {"__getattr__": dict.__getitem__})
     network: nn.Module = mlicpp.MLICPlusPlus(options(N=192, M=320, slice_num=10, context_window=5)).eval()
     with torch.no_grad():
-        network.g_a.analysis_transform[-1].weight *= 4  # type: ignore[index, union-attr, operator]
+        network.g_a.analysis_transform[-1].weight *= 4  # type: ignore[index, union-attr, operator]  # theirs, untyped
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "weights.pth.tar"
         torch.save(network.state_dict(), path)
         codec = Codec(convert_mlicpp(path)).eval()
-    network.update(force=True)  # type: ignore[operator]
+    network.update(force=True)  # type: ignore[operator]  # CompressAI's method
     return codec, network
 
 
