@@ -5,6 +5,10 @@ decode photo.lic -o out.png     and back
 info photo.lic                  what a stream says of itself
 convert CODEC weights.pth.tar out.safetensors      other projects' checkpoints: CompressAI's, official MLIC++
 compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
+metrics                         what metrics there are, what they declare of themselves
+distortions probe mlclipsim     is it a good loss? stability, gradients, speed, what it does not see
+preferences build|fit|benchmark|inspect            PCMP; metrics measured against machines' and people's preferences
+correlate scores.csv            SRCC, KRCC, PLCC of anybody's scores
 curves results/*.json           figure and BD-rate table of results files
 report results/*.json           one HTML page about them, which opens without network
 download coco-val -o data       fetch a set: coco-val, voc2012, kodak, clic2020; for imagenet, how to get it
@@ -14,13 +18,12 @@ demo-networks [NAME ...]        train the embedded CLIP, classifier, detector an
 
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 
-from lic.cli import fail, reporting_mistakes
+from lic.cli import fail, reporting_mistakes, unknown
 
 COMMANDS = (
-    "encode", "decode", "info", "convert", "compare", "curves", "report", "dashboard", "download",
-    "demo-networks",
+    "encode", "decode", "info", "convert", "compare", "metrics", "distortions", "preferences", "correlate", "curves",
+    "report", "dashboard", "download", "demo-networks",
 )  # fmt: skip
 
 
@@ -31,9 +34,7 @@ def main(argv: list[str]) -> None:
         return
     name, arguments = argv[0], argv[1:]
     if name not in COMMANDS:
-        near = get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
-        hint = f"; did you mean '{near[0]}'?" if near else "."
-        fail("lic", f"command '{name}' is unknown{hint} Choose from: {', '.join(COMMANDS)}")
+        fail("lic", unknown("command", name, COMMANDS))
     with reporting_mistakes(f"lic {name}"):
         code = _command(name)(arguments)
     if code:
@@ -54,6 +55,22 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
         from lic.evaluation import compare
 
         return compare.main
+    if name == "metrics":
+        from lic.metrics import command as metrics
+
+        return metrics.main
+    if name == "distortions":
+        from lic.preferences import probe
+
+        return probe.main
+    if name == "preferences":
+        from lic.preferences import command as preferences
+
+        return preferences.main
+    if name == "correlate":
+        from lic.preferences import correlate
+
+        return correlate.main
     if name == "curves":
         from lic.curves import command
 

@@ -39,6 +39,13 @@ def fail(prog: str, message: str) -> NoReturn:
     sys.exit(2)
 
 
+def unknown(what: str, name: str, names: Sequence[str]) -> str:
+    """Return the line that says that a name is none of those, and which is the nearest."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return f"{what} '{name}' is unknown{hint} Choose from: {', '.join(names)}"
+
+
 class Parser(jsonargparse.ArgumentParser):
     """An ArgumentParser whose help is a line per setting and whose errors are one line, with the nearest name."""
 

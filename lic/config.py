@@ -12,7 +12,12 @@ CodecName = Literal[
     "elic2022-official", "elic2022-chandelier", "mlicpp",
     "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr",
 ]  # fmt: skip
-DistortionName = Literal["mse", "mlclipsim"]
+DistortionName = Literal[
+    "mse", "ssim", "ms-ssim", "lpips", "dists", "fsim", "gmsd", "vif", "mlclipsim", "features",
+]  # fmt: skip
+MetricName = Literal[
+    "psnr", "ssim", "ms-ssim", "lpips", "dists", "fsim", "gmsd", "vif", "mlclipsim", "features", "maclip", "clipiqa",
+]  # fmt: skip
 DataName = Literal["scenes", "folder"]
 TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",
@@ -42,9 +47,19 @@ class MLCLIPSimConfig:
     """one per layer, then the global embedding's; default all equal"""
     input_px: int | None = None
     """side of the tiles that the encoder sees; default its own"""
+    fitted: str | None = None
+    """JSON of `python -m lic preferences fit`: its encoder, layers and weights instead of those above"""
 
     def __post_init__(self) -> None:
         require(self.input_px is None or self.input_px > 0, f"input_px must be positive, got {self.input_px}")
+
+
+@dataclass(frozen=True)
+class MetricsConfig:
+    """Settings of the metrics that have any."""
+
+    mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
+    """ML-CLIPSim"""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Distortions: full-reference, differentiable, 0 = identical; each with the scale that lets one lmbda serve all."""
 
 from collections.abc import Callable
-from typing import assert_never
 
 from torch import Tensor, nn
 
 from lic.config import DistortionName, MLCLIPSimConfig
+from lic.distortions.fitted import read_fitted
 from lic.distortions.mlclipsim import MLCLIPSim
 from lic.distortions.mse import mse
 
@@ -38,6 +38,8 @@ MLCLIPSIM_SCALE = 1000.0  # measured: docs/experiments.md, "Scale of ML-CLIPSim"
 
 def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
     """Return the metric that the settings describe, in eval mode."""
+    if config.fitted is not None:
+        config = read_fitted(config)
     return MLCLIPSim.from_pretrained(
         config.pretrained, config.encoder, config.layers, config.weights, config.input_px
     )
@@ -52,4 +54,4 @@ def build_distortion(name: DistortionName, config: MLCLIPSimConfig) -> Distortio
             metric = build_mlclipsim(config)
             return Distortion(metric.distance, MLCLIPSIM_SCALE, metric)
         case _:
-            assert_never(name)
+            raise ValueError(f"distortion '{name}' is not built in yet")

@@ -77,19 +77,32 @@ class MLCLIPSim(nn.Module):
 
     def distance(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Return 1 - similarity, (N,), without the cancellation of computing it so."""
-        pair = torch.cat([clamp_unit(reconstruction), image], 1)
         if self.training:
-            pair = _shift(pair, self.tower.patch_px)
-        tiles = tile(pair, self.tower.input_px)
-        distorted = self.tower(tiles[:, :3], self.layers)
-        with torch.no_grad():
-            reference = self.tower(tiles[:, 3:], self.layers)
-        return self._distances(distorted, reference).reshape(len(image), -1).mean(1)
+            pair = _shift(torch.cat([clamp_unit(reconstruction), image], 1), self.tower.patch_px)
+            reconstruction, image = pair.split(3, 1)
+        return self.distance_to(reconstruction, self.see(image))
 
-    def _distances(self, distorted: ClipFeatures, reference: ClipFeatures) -> Tensor:
-        parts = [_one_minus_cos(a, b).mean(1) for a, b in zip(distorted.tokens, reference.tokens, strict=True)]
-        parts.append(_one_minus_cos(distorted.embedding, reference.embedding))
-        return (torch.stack(parts, 1) * self.layer_weights).sum(1)  # a matrix product would go to bf16 under autocast
+    def see(self, image: Tensor) -> ClipFeatures:
+        """Return the features of undistorted images, without gradient, for `distance_to`."""
+        with torch.no_grad():
+            features: ClipFeatures = self.tower(tile(image, self.tower.input_px), self.layers)
+            return features
+
+    def distance_to(self, reconstruction: Tensor, seen: ClipFeatures) -> Tensor:
+        """Return 1 - similarity, (N,), to what `see` made of their originals, or of the one original of all."""
+        return (self.parts(reconstruction, seen) * self.layer_weights).sum(1)  # a product would go to bf16 in autocast
+
+    def parts(self, reconstruction: Tensor, seen: ClipFeatures) -> Tensor:
+        """Return 1 - similarity at each layer, then of the embedding, (N, len(layers) + 1), before weighting."""
+        features = self.tower(tile(clamp_unit(reconstruction), self.tower.input_px), self.layers)
+        num_tiles = len(features.embedding) // len(reconstruction)
+
+        def distances(a: Tensor, b: Tensor) -> Tensor:
+            a, b = (x.unflatten(0, (-1, num_tiles)) for x in (a, b))  # one original serves all by broadcasting
+            return _one_minus_cos(a, b).flatten(1).mean(1)
+
+        parts = [distances(a, b) for a, b in zip(features.tokens, seen.tokens, strict=True)]
+        return torch.stack([*parts, distances(features.embedding, seen.embedding)], 1)
 
 
 class _ClampUnit(torch.autograd.Function):

@@ -1,0 +1,39 @@
+"""python -m lic preferences COMMAND: preferences of machines, and metrics measured against them.
+
+build --data photos --out pcmp           pairs of distortions of equal PSNR, voted on by networks (or demo scenes)
+fit --pcmp pcmp -o weights.json          ML-CLIPSim's layer weights, fitted to the votes
+benchmark --sets pcmp:pcmp --metrics psnr mlclipsim    how well metrics follow machines, or people (tid2013:FOLDER ...)
+inspect SET                              what a set on disk holds, before a benchmark
+"""
+
+import sys
+
+from lic.cli import fail, unknown
+
+COMMANDS = ("build", "fit", "benchmark", "inspect")
+
+
+def main(argv: list[str]) -> int | None:
+    """Run a command; return its exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        sys.stdout.write(str(__doc__))
+        return 0
+    name, arguments = argv[0], argv[1:]
+    match name:
+        case "build":
+            from lic.preferences import build
+
+            return build.main(arguments)
+        case "fit":
+            from lic.preferences import fit
+
+            return fit.main(arguments)
+        case "benchmark":
+            from lic.preferences import benchmark
+
+            return benchmark.main(arguments)
+        case "inspect":
+            from lic.preferences import inspection
+
+            return inspection.main(arguments)
+    fail("lic preferences", unknown("command", name, COMMANDS))
