@@ -12,6 +12,7 @@ CARDS: dict[MetricName, Card] = {
         Card("ms-ssim", "MS-SSIM", "full", "higher", -1, 1, True, "none", "MIT (pytorch-msssim)",
              "Wang et al. 2003"),
         Card("mlclipsim", "ML-CLIPSim", "full", "higher", -1, 1, True,
-             "checkpoints/demo/clip.safetensors, an open_clip tag, or a file", "Apache-2.0 (ours; the encoder's own)", "Ding et al. 2026, arXiv 2605.09479"),
+             "checkpoints/demo/clip.safetensors, an open_clip tag, or a file",
+             "Apache-2.0 (ours; the encoder's own)", "Ding et al. 2026, arXiv 2605.09479"),
     )
 }  # fmt: skip
