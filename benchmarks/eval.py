@@ -6,6 +6,7 @@ python benchmarks/eval.py --task coco-det --data_root ~/coco --network ssdlite32
 For each operating point, taking turns on the same images: *bare* is encoding and decoding in a loop, and then each
 network (the tasks', and ML-CLIPSim's encoder) on the reconstructions in memory; *eval* is what `eval.py` does: it reads
 files, codes, decodes, predicts, measures PSNR, MS-SSIM and ML-CLIPSim, and writes records. Their ratio should be 1.15.
+What ML-CLIPSim's encoder makes of the originals is kept from the first operating point on, as in `eval.py`.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder, PillowName
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
+from lic.evaluation.measure import Similarity
 from lic.evaluation.rate_task import group_by_dataset
 from lic.evaluation.records import Records
 from lic.evaluation.run import learned_coders
@@ -50,11 +52,11 @@ def bare(coder: Coder, batches: list[list[Path]], tasks: list[Task], metric: MLC
     return coding, time.perf_counter() - start
 
 
-def whole(coder: Coder, batches: list[list[Path]], tasks: list[Task], metric: MLCLIPSim) -> float:
+def whole(coder: Coder, batches: list[list[Path]], tasks: list[Task], similarity: Similarity) -> float:
     """Return the seconds of an evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        evaluate(coder, batches, tasks, metric, Records(Path(folder), "key"))
+        evaluate(coder, batches, tasks, similarity, Records(Path(folder), "key"))
         return time.perf_counter() - start
 
 
@@ -78,6 +80,7 @@ def main() -> None:
     baselines: list[PillowName] = options.baseline
     ((dataset, images, tasks),) = group_by_dataset(build_tasks(names, networks, options.data_root, cpu, options.limit))
     metric, batches = MLCLIPSim.from_pretrained("demo"), plan_batches(images)
+    similarity = Similarity(metric)
     judges = ", ".join(task.network for task in tasks)
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, medians of "
           f"{options.repeats}; {len(images)} images of {dataset}, networks {judges}\n")
@@ -85,7 +88,7 @@ def main() -> None:
     for coder in [*learned_coders([options.checkpoint], cpu), *(PillowCoder(name, 40) for name in baselines)]:
         rows = []
         for _ in range(options.repeats):
-            rows.append((*bare(coder, batches, tasks, metric), whole(coder, batches, tasks, metric)))
+            rows.append((*bare(coder, batches, tasks, metric), whole(coder, batches, tasks, similarity)))
         coding, forward, wall = (statistics.median(column) for column in zip(*rows, strict=True))
         print(f"| {coder.codec} | {coding:.2f} | {forward:.2f} | {wall:.2f} | {wall / (coding + forward):.2f} |")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lic.backbones.demo import load_demo_clip
@@ -18,11 +19,11 @@ class ClipFeatures(NamedTuple):
 
     Attributes:
         tokens: for each chosen layer (N, L, C), patch tokens without the class token; L and C may differ by layer.
-        embedding: (N, D), the global image embedding.
+        embedding: (N, D), the global image embedding; None if it was not asked for.
     """
 
     tokens: list[Tensor]
-    embedding: Tensor
+    embedding: Tensor | None
 
 
 class ClipTower(nn.Module):
@@ -51,25 +52,31 @@ class ClipTower(nn.Module):
         with torch.no_grad():
             self.num_layers = len(self._intermediates(probe)["image_intermediates"])
 
-    def _intermediates(self, image: Tensor) -> dict[str, Any]:
-        output: dict[str, Any] = self.visual.forward_intermediates(image)  # type: ignore[operator]  # open_clip's method
+    def _intermediates(self, image: Tensor, **options: Any) -> dict[str, Any]:
+        output: dict[str, Any] = self.visual.forward_intermediates(image, **options)  # type: ignore[operator]  # open_clip's method
         return output
 
     def train(self, mode: bool = True) -> "ClipTower":
         """Stay in eval mode: the encoder is a measuring instrument."""
         return super().train(False)
 
-    def forward(self, image: Tensor, layers: Sequence[int]) -> ClipFeatures:
+    def forward(self, image: Tensor, layers: Sequence[int], has_embedding: bool = True) -> ClipFeatures:
         """Return the features of images.
 
         Args:
             image: (N, 3, input_px, input_px), RGB in [0, 1].
             layers: indices below num_layers.
+            has_embedding: whether to go on to the embedding; else no layer after the last chosen one is run (on a ViT).
         """
         normalised = (image - self.mean[:, None, None]) / self.std[:, None, None]
-        output = self._intermediates(normalised)
-        tokens = [_as_tokens(output["image_intermediates"][layer]) for layer in layers]
-        return ClipFeatures(tokens, output["image_features"])
+        # Of a ResNet, open_clip 3.3 leaves out what lies behind the last index, though the embedding needs it.
+        taken = sorted({*layers, *([self.num_layers - 1] if has_embedding or not layers else [])})
+        options: dict[str, Any] = {"indices": taken, "stop_early": True, "intermediates_only": not has_embedding}
+        if isinstance(self.visual, VisionTransformer):
+            options["output_fmt"] = "NLC"  # as they are; channels first costs a copy of each
+        output = self._intermediates(normalised, **options)
+        by_layer = dict(zip(taken, output["image_intermediates"], strict=True))
+        return ClipFeatures([_as_tokens(by_layer[layer]) for layer in layers], output.get("image_features"))
 
 
 def load_clip_tower(pretrained: str, encoder: str, input_px: int | None = None) -> ClipTower:

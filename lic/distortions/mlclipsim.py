@@ -17,13 +17,29 @@ What keeps it sound as a training loss:
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lic.backbones.clip import ClipFeatures, ClipTower, load_clip_tower
+from lic.backbones.clip import ClipTower, load_clip_tower
 from lic.images import pad_at_least
+
+
+class Seen(NamedTuple):
+    """What the encoder makes of images.
+
+    Attributes:
+        vectors: for each layer (N, T, L, C), the L tokens of each of T tiles; at the end (N, T, D), the embedding.
+    """
+
+    vectors: list[Tensor]
+
+    def chunk(self) -> tuple["Seen", "Seen"]:
+        """Return the first half of the images and the second."""
+        halves = [each.chunk(2) for each in self.vectors]
+        return Seen([first for first, _ in halves]), Seen([second for _, second in halves])
 
 
 class MLCLIPSim(nn.Module):
@@ -46,6 +62,7 @@ class MLCLIPSim(nn.Module):
         if len(weights) != len(self.layers) + 1 or min(weights) < 0 or sum(weights) <= 0:
             raise ValueError(f"weights must be {len(self.layers) + 1} (one per layer, then the global embedding's), "
                              f"none negative, not all 0; got {weights}")
+        self.has_embedding = weights[-1] > 0
         self.register_buffer("layer_weights", torch.tensor(weights) / sum(weights))
 
     @classmethod
@@ -80,29 +97,41 @@ class MLCLIPSim(nn.Module):
         if self.training:
             pair = _shift(torch.cat([clamp_unit(reconstruction), image], 1), self.tower.patch_px)
             reconstruction, image = pair.split(3, 1)
-        return self.distance_to(reconstruction, self.see(image))
+        if torch.is_grad_enabled() and reconstruction.requires_grad:
+            return self.distance_to(reconstruction, self.see(image))
+        distorted, seen = self._features(torch.cat([reconstruction, image])).chunk()
+        return self._weigh(_parts(distorted, seen))
 
-    def see(self, image: Tensor) -> ClipFeatures:
+    def see(self, image: Tensor) -> "Seen":
         """Return the features of undistorted images, without gradient, for `distance_to`."""
         with torch.no_grad():
-            features: ClipFeatures = self.tower(tile(image, self.tower.input_px), self.layers)
-            return features
+            return self._features(image)
 
-    def distance_to(self, reconstruction: Tensor, seen: ClipFeatures) -> Tensor:
+    def distance_to(self, reconstruction: Tensor, seen: "Seen") -> Tensor:
         """Return 1 - similarity, (N,), to what `see` made of their originals, or of the one original of all."""
-        return (self.parts(reconstruction, seen) * self.layer_weights).sum(1)  # a product would go to bf16 in autocast
+        return self._weigh(self.parts(reconstruction, seen))
 
-    def parts(self, reconstruction: Tensor, seen: ClipFeatures) -> Tensor:
-        """Return 1 - similarity at each layer, then of the embedding, (N, len(layers) + 1), before weighting."""
-        features = self.tower(tile(clamp_unit(reconstruction), self.tower.input_px), self.layers)
-        num_tiles = len(features.embedding) // len(reconstruction)
+    def parts(self, reconstruction: Tensor, seen: "Seen") -> Tensor:
+        """Return 1 - similarity at each layer, then of the embedding, (N, len(layers) + 1), before weighting.
 
-        def distances(a: Tensor, b: Tensor) -> Tensor:
-            a, b = (x.unflatten(0, (-1, num_tiles)) for x in (a, b))  # one original serves all by broadcasting
-            return _one_minus_cos(a, b).flatten(1).mean(1)
+        The embedding's is missing if its weight is 0.
+        """
+        return _parts(self._features(reconstruction), seen)
 
-        parts = [distances(a, b) for a, b in zip(features.tokens, seen.tokens, strict=True)]
-        return torch.stack([*parts, distances(features.embedding, seen.embedding)], 1)
+    def _features(self, image: Tensor) -> "Seen":
+        tiles = tile(clamp_unit(image), self.tower.input_px)
+        features = self.tower(tiles, self.layers, has_embedding=self.has_embedding)
+        vectors = features.tokens if features.embedding is None else [*features.tokens, features.embedding]
+        return Seen([each.unflatten(0, (len(image), -1)) for each in vectors])
+
+    def _weigh(self, parts: Tensor) -> Tensor:
+        weights = self.layer_weights[: parts.shape[1]]
+        return (parts * weights).sum(1)  # a matrix product would go to bf16 under autocast
+
+
+def _parts(distorted: Seen, seen: Seen) -> Tensor:
+    pairs = zip(distorted.vectors, seen.vectors, strict=True)  # one original serves all by broadcasting
+    return torch.stack([_one_minus_cos(a, b).flatten(1).mean(1) for a, b in pairs], 1)
 
 
 class _ClampUnit(torch.autograd.Function):

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from lic.curves.results import Point
-from lic.distortions import MLCLIPSim
 from lic.evaluation.coders import Coder
+from lic.evaluation.measure import Similarity, measure
 from lic.evaluation.records import WHOLE, Measured, Record, Records, Shard
 from lic.images import image_size, quantise, read_image, write_file, write_image
-from lic.metrics import ms_ssim, psnr_db
 from lic.tasks import Task
 
 MAX_BATCH, MAX_BATCH_PX = 16, 2**20  # what networks see together; codecs get images singly
@@ -42,7 +41,7 @@ def evaluate(
     coder: Coder,
     batches: Sequence[list[Path]],
     tasks: Sequence[Task],
-    metric: MLCLIPSim | None,
+    similarity: Similarity | None,
     records: Records,
     shard: Shard = WHOLE,
     progress: Progress = lambda *_: None,
@@ -54,7 +53,7 @@ def evaluate(
         coder: the operating point.
         batches: the files to code, no two alike, as `plan_batches` returns them.
         tasks: what judges the reconstructions.
-        metric: ML-CLIPSim in eval mode; None: not measured, NaN.
+        similarity: ML-CLIPSim; None: not measured, NaN.
         records: of this coder, these images and tasks.
         shard: this process's part of the work; all of it is returned.
         progress: told of the images done.
@@ -75,7 +74,10 @@ def evaluate(
         originals, coded = prepared
         coded = coded or [code(coder, *pair) for pair in zip(originals, paths, strict=True)]
         shown = [each.reconstruction for each in coded]
-        measured = _measure(coded, originals, metric)
+        measured = [
+            Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, *qualities)
+            for each, qualities in zip(coded, measure(paths, shown, originals, similarity), strict=True)
+        ]
         found = [Record(*each) for each in zip(_predict(own, paths, shown), measured, strict=True)]
         for path, image, record in zip(paths, shown, found, strict=True):
             if path in samples:
@@ -211,20 +213,6 @@ def _predict(own: OwnImages, paths: Sequence[Path], images: Sequence[Tensor]) ->
         for i, prediction in zip(positions, found, strict=True):
             predictions[i][task.name] = prediction
     return predictions
-
-
-def _measure(coded: Sequence[Coded], originals: Sequence[Tensor], metric: MLCLIPSim | None) -> list[Measured]:
-    shown, references = torch.cat([each.reconstruction for each in coded]), torch.cat(list(originals))
-    similarity = torch.full((len(coded),), torch.nan)
-    if metric is not None:
-        device = metric.layer_weights.device
-        with torch.no_grad():
-            similarity = metric(shown.to(device), references.to(device)).cpu()
-    columns = (psnr_db(shown, references), ms_ssim(shown, references), similarity)
-    return [
-        Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, *map(float, row))
-        for each, row in zip(coded, zip(*columns, strict=True), strict=True)
-    ]
 
 
 def _mean(values: Sequence[float]) -> float:

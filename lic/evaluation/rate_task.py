@@ -29,6 +29,7 @@ from lic.evaluation.evaluate import (
     predict_originals,
     write_sample,
 )  # fmt: skip
+from lic.evaluation.measure import Similarity
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
 from lic.tasks import Task
@@ -65,6 +66,7 @@ class RateTask:
         self.dataset, self.images, self.tasks, self.metric = dataset, list(images), list(tasks), metric
         self.folder, self.config, self.shard = folder, config or {}, shard
         self._num_samples = num_samples
+        self._similarity = Similarity(metric) if metric else None
         self.console = Console(stderr=True, quiet=shard.rank > 0)
 
     @cached_property
@@ -113,7 +115,7 @@ class RateTask:
         place /= f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}"
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
-            return evaluate(coder, self._batches, self.tasks, self.metric, records, self.shard, progress, samples)
+            return evaluate(coder, self._batches, self.tasks, self._similarity, records, self.shard, progress, samples)
 
     @property
     def _judges(self) -> list[str]:

@@ -6,10 +6,10 @@ from typing import get_args
 
 from torch import Tensor
 
-from lic.backbones.clip import ClipFeatures
 from lic.cli import unknown
 from lic.config import MetricName, MetricsConfig
 from lic.distortions import MLCLIPSim, build_mlclipsim
+from lic.distortions.mlclipsim import Seen
 from lic.metrics.cards import CARDS
 from lic.metrics.fidelity import ms_ssim, psnr_db
 from lic.metrics.metric import Card, Metric
@@ -52,10 +52,10 @@ class _MLCLIPSim(Metric):
         super().__init__(card, f"{card.title} ({Path(variant).stem})" if variant else None)
         self.similarity = similarity
 
-    def prepare(self, reference: Tensor | None) -> ClipFeatures:
+    def prepare(self, reference: Tensor | None) -> Seen:
         return self.similarity.see(_required(reference))
 
-    def measure(self, image: Tensor, seen: ClipFeatures) -> Tensor:
+    def measure(self, image: Tensor, seen: Seen) -> Tensor:
         return 1 - self.similarity.distance_to(image, seen)
 
 

@@ -1,6 +1,7 @@
 """ML-CLIPSim against a plain re-computation, and what a training loss must not do."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from lic.backbones.clip import ClipTower
 from lic.backbones.demo import load_demo_clip
 from lic.config import MLCLIPSimConfig
 from lic.data.scenes import draw_scene
-from lic.distortions import MLCLIPSim, build_distortion
+from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim
 from lic.distortions.mlclipsim import clamp_unit, tile
 
 
@@ -251,3 +252,64 @@ def test_distortion_gradient_reaches_the_image(scenes: Tensor) -> None:
         value.sum().backward()
         assert reconstruction.grad is not None and reconstruction.grad.isfinite().all()
         assert reconstruction.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+def test_originals_seen_once_serve_many(kind: str) -> None:
+    metric = MLCLIPSim(tiny_tower(kind)).eval()
+    side = metric.tower.input_px
+    original = torch.rand(1, 3, side + 8, 2 * side)
+    distorted = (original + 0.2 * torch.rand(3, 3, side + 8, 2 * side)).clamp(0, 1)
+    apart = torch.cat([metric.distance(each[None], original) for each in distorted]).detach()
+    assert torch.allclose(metric.distance_to(distorted, metric.see(original)), apart, atol=1e-5)
+    assert torch.allclose(metric.distance(distorted, original.expand_as(distorted)), apart, atol=1e-5)
+    assert metric.distance_to(original, metric.see(original)).item() == 0
+
+
+def test_no_block_is_run_that_no_weight_needs() -> None:
+    """With the embedding, all of them, in one pass over both images; without, none after the last layer used."""
+    tower = tiny_tower()
+    num_images: list[list[int]] = []
+    for block in tower.visual.transformer.resblocks:  # type: ignore[union-attr]  # open_clip's ViT
+        seen: list[int] = []
+        block.register_forward_hook(lambda _module, inputs, _output, seen=seen: seen.append(len(inputs[0])))
+        num_images.append(seen)
+    image = torch.rand(2, 3, 32, 32)
+    whole, early = MLCLIPSim(tower, [0], [1, 1]).eval(), MLCLIPSim(tower, [0], [1, 0]).eval()
+    for seen in num_images:
+        seen.clear()
+    with torch.no_grad():
+        whole(image, image.flip(-1))
+    assert num_images == [[4], [4]]
+    parts = plain_distance_of_first_layer(tower, image.flip(-1), image)
+    with torch.no_grad():
+        assert torch.allclose(early.distance(image.flip(-1), image), parts, atol=1e-6)
+    assert num_images == [[4, 2, 2, 4], [4, 2, 2]]
+
+
+def plain_distance_of_first_layer(tower: ClipTower, a: Tensor, b: Tensor) -> Tensor:
+    first = [tower(image, [0]).tokens[0] for image in (a, b)]
+    return 1 - F.cosine_similarity(*first, dim=-1).mean(1)
+
+
+def test_layers_come_in_the_order_asked_for() -> None:
+    for kind in ("vit", "resnet"):
+        tower = tiny_tower(kind)
+        image = torch.rand(1, 3, tower.input_px, tower.input_px)
+        last, first = tower(image, [1, 0]).tokens
+        assert torch.equal(first, tower(image, [0], has_embedding=False).tokens[0])
+        assert torch.equal(last, tower(image, [1], has_embedding=False).tokens[0])
+        assert not torch.equal(first, last)
+
+
+def test_fitted_weights_from_their_file(tmp_path: Path) -> None:
+    content = {"pretrained": "demo", "encoder": "ViT-B-16", "input_px": None, "layers": [1, 3], "weights": [1, 2, 1]}
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps({**content, "temperature": 0.1}))
+    metric = build_mlclipsim(MLCLIPSimConfig(fitted=str(path)))
+    assert metric.layers == [1, 3] and metric.layer_weights.tolist() == [0.25, 0.5, 0.25]
+    with pytest.raises(ValueError, match="no fitted weights at"):
+        build_mlclipsim(MLCLIPSimConfig(fitted=str(tmp_path / "none.json")))
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="is not a file of"):
+        build_mlclipsim(MLCLIPSimConfig(fitted=str(path)))

@@ -14,9 +14,11 @@ from lic.bitstream import Encoded
 from lic.codecs import load_codec
 from lic.curves.results import HEADLINE, Point
 from lic.distortions import MLCLIPSim
+from lic.distortions.mlclipsim import Seen
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
+from lic.evaluation.measure import Similarity
 from lic.evaluation.rate_task import RateTask, group_by_dataset, readable
 from lic.evaluation.records import Records
 from lic.images import crop_to, quantise, read_image, write_image
@@ -124,7 +126,8 @@ def test_point_of_a_learned_codec(learned: LearnedCoder, images: list[Path], met
 def test_progress_counts_images(images: list[Path], metric: MLCLIPSim) -> None:
     seen: list[tuple[int, int]] = []
     batches = plan_batches(images)
-    evaluate(PillowCoder("jpeg", 30), batches, [], metric, Records(None), progress=lambda *each: seen.append(each))
+    similarity = Similarity(metric)
+    evaluate(PillowCoder("jpeg", 30), batches, [], similarity, Records(None), progress=lambda *each: seen.append(each))
     assert seen == [(0, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
 
 
@@ -199,14 +202,14 @@ def test_originals_and_other_sizes_are_refused(
 ) -> None:
     task = MeanColour("imagenet-cls", images)
     with pytest.raises(ValueError, match=f"spoiler {cause} {images[0]}") as error:
-        evaluate(Spoiler(decoder), plan_batches(images), [task], metric, Records(None))
+        evaluate(Spoiler(decoder), plan_batches(images), [task], Similarity(metric), Records(None))
     assert not task.batches and "\n" not in str(error.value)
 
 
 def test_a_single_leak_among_good_images_is_refused(images: list[Path], metric: MLCLIPSim) -> None:
     leaky = Spoiler(lambda image: image if image.shape[-1] == 20 else 1 - image)
     with pytest.raises(ValueError, match=str(images[5])):
-        evaluate(leaky, plan_batches(images), [], metric, Records(None))
+        evaluate(leaky, plan_batches(images), [], Similarity(metric), Records(None))
 
 
 def test_reconstructions_are_8_bit(images: list[Path]) -> None:
@@ -295,4 +298,27 @@ def test_flat_image_is_no_leak(metric: MLCLIPSim, tmp_path: Path) -> None:
     page[..., 0, 0] = 0.2
     write_image(page, tmp_path / "grey.png")
     with pytest.raises(ValueError, match="gave back the original of"):
-        evaluate(Spoiler(lambda image: image), [[tmp_path / "grey.png"]], [], metric, Records(None))
+        evaluate(Spoiler(lambda image: image), [[tmp_path / "grey.png"]], [], Similarity(metric), Records(None))
+
+
+def test_originals_are_seen_once(images: list[Path], metric: MLCLIPSim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their features serve every operating point; beyond the room for them, they are seen again."""
+    similarity, num_calls = Similarity(metric), 0
+    see = metric.see
+
+    def counted(image: Tensor) -> Seen:
+        nonlocal num_calls
+        num_calls += 1
+        return see(image)
+
+    monkeypatch.setattr(metric, "see", counted)
+    original = torch.cat([read_image(path) for path in images[:2]])
+    for strength in (0.1, 0.2):
+        noisy = (original + strength * torch.rand(original.shape)).clamp(0, 1)
+        found = similarity(images[:2], noisy, original)
+        assert torch.allclose(found, metric(noisy, original), atol=1e-5)
+    assert num_calls == 1
+    monkeypatch.setattr(similarity, "_room", 0)
+    for _ in range(2):
+        similarity(images[1:2], original[1:], original[1:])
+    assert num_calls == 3

@@ -15,6 +15,7 @@ from lic.bitstream import Encoded
 from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.evaluate import evaluate, plan_batches
+from lic.evaluation.measure import Similarity
 from lic.evaluation.rate_task import RateTask
 from lic.evaluation.records import Measured, Record, Records, Shard, records_key
 
@@ -138,7 +139,7 @@ def test_processes_share_the_batches(
     for rank in (0, 1):  # the second finds the first's records, as one that goes on would
         shard = Shard(rank, 2)
         records = Records(tmp_path / "records", "key", rank)
-        done.append(evaluate(coders[rank], batches, [], metric, records, shard))
+        done.append(evaluate(coders[rank], batches, [], Similarity(metric), records, shard))
     assert coders[0].num_coded == 4 and len(done[0]) == 4
     assert {path.name for path in (tmp_path / "records").iterdir()} == {"key.0.jsonl", "key.1.jsonl"}
 
