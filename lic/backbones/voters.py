@@ -1,13 +1,13 @@
 """Small networks of other families than the demo world's own, for it to vote with (lic/preferences/voters.py).
 
-| voter | family | answers | group |
-|---|---|---|---|
-| mobilenet | MobileNetV3, Howard et al. 2019, https://arxiv.org/abs/1905.02244 | the main object's shape | fit |
-| regnet | RegNet, Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678 | an embedding by VICReg | fit |
-| vit | ViT with early convolutions, Xiao et al. 2021, https://arxiv.org/abs/2106.14881 | the main object's shape | test |
-| ssd | SSD on a narrow VGG, Liu et al. 2016, https://arxiv.org/abs/1512.02325 | boxes | test |
-| unet | U-Net, Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597 | the class of each pixel | test |
-| convnext | ConvNeXt, Liu et al. 2022, https://arxiv.org/abs/2201.03545 | an embedding of the main object's attributes | test |
+| voter | family | answers |
+|---|---|---|
+| mobilenet | MobileNetV3, Howard et al. 2019, https://arxiv.org/abs/1905.02244 | the main object's shape |
+| regnet | RegNet, Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678 | an embedding, by VICReg |
+| vit | ViT with early convolutions, Xiao et al. 2021, https://arxiv.org/abs/2106.14881 | the main object's shape |
+| ssd | SSD on a narrow VGG, Liu et al. 2016, https://arxiv.org/abs/1512.02325 | boxes |
+| unet | U-Net, Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597 | the class of each pixel |
+| convnext | ConvNeXt, Liu et al. 2022, https://arxiv.org/abs/2201.03545 | an embedding, by attributes |
 
 `python -m lic demo-networks vit` trains one from nothing; the weights lie in checkpoints/voters/. All come back frozen,
 in eval mode and float32, and take scenes (N, 3, 128, 128), RGB in [0, 1], as they are. None is a CLIP, none was
@@ -15,7 +15,8 @@ trained with a metric or to be robust against anything: what they prefer is thei
 """
 
 from collections import OrderedDict
-from functools import partial
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +63,7 @@ class Embedder(nn.Module):
     def __init__(self, trunk: nn.Module, channels: int, side: int, head: nn.Module) -> None:
         super().__init__()
         self.normalise, self.trunk, self.head = v2.Normalize(IMAGE_MEAN, IMAGE_STD), trunk, head
-        self.linear = nn.Sequential(nn.Conv2d(channels, 16, 1), nn.Flatten(), nn.Linear(16 * side**2, EMBEDDING))
+        self.linear = nn.Sequential(nn.Conv2d(channels, 8, 1), nn.Flatten(), nn.Linear(8 * side**2, EMBEDDING))
 
     def forward(self, images: Tensor) -> Tensor:
         """The embedding, (N, 64)."""
@@ -75,7 +76,7 @@ class EarlyConvolutions(nn.Module):
     def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: Any) -> None:
         super().__init__()
         widths = (in_chans, 16, 32, 64, embed_dim)
-        self.layers = nn.Sequential(*(_convolution(a, b, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.layers = nn.Sequential(*(_convolution(a, b, 2) for a, b in pairwise(widths)))
         self.num_patches = (img_size // patch_size) ** 2
 
     def forward(self, images: Tensor) -> Tensor:
@@ -125,7 +126,7 @@ class UNet(nn.Module):
         self.normalise = v2.Normalize(IMAGE_MEAN, IMAGE_STD)
         ins = (3, *self.widths[:-1])
         self.down = nn.ModuleList(_double(a, b, 2) for a, b in zip(ins, self.widths, strict=True))
-        pairs = list(zip(self.widths[:-1], self.widths[1:], strict=True))
+        pairs = list(pairwise(self.widths))
         self.up = nn.ModuleList(_double(fine + coarse, fine, 1) for fine, coarse in reversed(pairs))
         self.head = nn.Conv2d(self.widths[0], 1 + NUM_SHAPES, 1)
 
@@ -152,7 +153,7 @@ def _double(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def build_mobilenet() -> PlacedClassifier:
-    """An untrained classifier of 0.2 M parameters on MobileNetV3's inverted residuals."""
+    """An untrained classifier of 0.1 M parameters on MobileNetV3's inverted residuals."""
     rows = [  # inputs, kernel, expanded, outputs, squeeze and excitation, activation, stride
         (16, 3, 32, 24, False, "RE", 2),
         (24, 5, 96, 40, True, "RE", 2),
@@ -166,12 +167,12 @@ def build_mobilenet() -> PlacedClassifier:
 
 
 def build_regnet() -> Embedder:
-    """An untrained RegNetX of 0.2 M parameters under VICReg's expander."""
-    blocks = BlockParams([1, 1, 2], [32, 64, 96], [16, 16, 16], [1.0, 1.0, 1.0], [2, 2, 2])
+    """An untrained RegNetX of 0.1 M parameters under VICReg's expander."""
+    blocks = BlockParams([1, 1, 2], [32, 64, 80], [16, 16, 16], [1.0, 1.0, 1.0], [2, 2, 2])
     network = RegNet(blocks, num_classes=1, stem_width=24)
     trunk = nn.Sequential(network.stem, network.trunk_output)
-    expander = nn.Sequential(nn.Linear(EMBEDDING, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 256))
-    return Embedder(trunk, 96, IMAGE_PX // 16, expander)
+    expander = nn.Sequential(nn.Linear(EMBEDDING, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 128))
+    return Embedder(trunk, 80, IMAGE_PX // 16, expander)
 
 
 def build_vit() -> PlacedClassifier:
@@ -199,15 +200,15 @@ def build_unet() -> UNet:
 
 
 def build_convnext() -> Embedder:
-    """An untrained ConvNeXt of 0.3 M parameters, whose embedding tells the main object's attributes and box."""
+    """An untrained ConvNeXt of 0.2 M parameters, whose embedding tells the main object's attributes and box."""
     network = ConvNeXt(
-        num_classes=0, global_pool="", depths=(1, 1, 2, 1), dims=(24, 48, 72, 96), ls_init_value=0.1
+        num_classes=0, global_pool="", depths=(1, 1, 2, 1), dims=(24, 40, 56, 64), ls_init_value=0.1
     )
     trunk = nn.Sequential(network.stem, network.stages)
-    return Embedder(trunk, 96, IMAGE_PX // 32, nn.Linear(EMBEDDING, NUM_ATTRIBUTES + NUM_SIDES))
+    return Embedder(trunk, 64, IMAGE_PX // 32, nn.Linear(EMBEDDING, NUM_ATTRIBUTES + NUM_SIDES))
 
 
-BUILDERS = {
+BUILDERS: dict[VoterName, Callable[[], nn.Module]] = {
     "mobilenet": build_mobilenet,
     "regnet": build_regnet,
     "vit": build_vit,

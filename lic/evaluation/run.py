@@ -3,7 +3,6 @@
 import dataclasses
 import glob
 import itertools
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from lic.backbones.device import pick_device
 from lic.backbones.networks import build_network
 from lic.codecs import SHIPPED, load_codec
 from lic.config import EvalConfig, TaskName, require
@@ -61,16 +61,6 @@ def _publish(
     written = [*paths, folder / "curves.png"]
     console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
     return paths
-
-
-def pick_device(name: str) -> torch.device:
-    """Return a torch device; `auto` is the GPU where there is one, each of `torchrun`'s processes its own."""
-    if name == "auto":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device '{name}' is not to be had on this machine: {str(error).splitlines()[0]}") from error
 
 
 def learned_coders(

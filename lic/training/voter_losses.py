@@ -77,4 +77,5 @@ def vicreg_loss(network: nn.Module, images: Tensor, rng: np.random.Generator) ->
 def _covariance(embeddings: Tensor) -> Tensor:
     """The sum of the squared covariances between different dimensions, over their number."""
     covariance = torch.cov(embeddings.T)
-    return (covariance.square().sum() - covariance.diagonal().square().sum()) / embeddings.shape[1]
+    squares: Tensor = (covariance - covariance.diagonal().diag()).square()
+    return squares.sum() / embeddings.shape[1]
