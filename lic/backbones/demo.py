@@ -202,8 +202,13 @@ def demo_folder() -> Path:
 
 
 def _load(network: _Network, name: NetworkName, folder: Path | None) -> _Network:
+    """One of the four with its weights."""
+    return read_weights(network, name, folder or demo_folder())
+
+
+def read_weights(network: _Network, name: str, folder: Path) -> _Network:
     """The network with its weights, float32, frozen, in eval mode."""
-    path = (folder or demo_folder()) / f"{name}.safetensors"
+    path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights of the demo {name} at {path}; make them: python -m lic demo-networks {name}"

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 SCENE_PX = 128
 WORLD_SEED = 20_261_120
 WORLD_VERSION = 1  # raise it when the drawing changes: it names the cache folder
-SPLITS = ("train", "val", "networks")
+SPLITS = ("train", "val", "networks", "preferences")
 SHAPES = ("arrow", "circle", "crescent", "cross", "diamond", "heart", "ring", "square", "star", "triangle")
 COLOURS = {
     "red": (200, 40, 40), "orange": (235, 130, 30), "yellow": (230, 210, 50), "green": (50, 160, 60),

@@ -1,11 +1,12 @@
-"""Trains the demo world's four networks from nothing and writes checkpoints/demo/*.safetensors.
+"""Trains the demo world's networks from nothing and writes checkpoints/{demo,voters}/*.safetensors.
 
     python -m lic demo-networks classifier --steps 100     # one of them, badly, in a minute
-    python -m lic demo-networks                            # all four: about 80 minutes on two cores, one thread each
+    python -m lic demo-networks                            # the four of demo/: about 80 minutes on two cores
+    python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: MINUTES on one core
 
 They learn from scenes of the split "networks" alone and are judged on those of "val", as drawn and as JPEG of
 quality 10. **No codec and no compressed image takes part in the training**, nor any blur or noise that resembles one:
-the only augmentation is that captions leave words out.
+the only augmentation is that captions leave words out, and that RegNet sees scenes mirrored, shifted and recoloured.
 """
 
 import argparse
@@ -25,14 +26,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lic.backbones import demo
+from lic.backbones import demo, voters
 from lic.backbones.demo import NetworkName
+from lic.backbones.voters import VoterName
 from lic.data.drawing import COLOURS, SIZES, TEXTURES, WORLD_SEED
 from lic.data.scenes import NUM_VAL
 from lic.training.demo_arrays import SceneArrays, draw_arrays, jpeg_compressed
 from lic.training.demo_scores import clip_input, score_network, to_images
+from lic.training.voter_losses import attribute_loss, vicreg_loss
 
 NAMES: tuple[NetworkName, ...] = ("clip", "classifier", "detector", "segmenter")
+VOTERS: tuple[VoterName, ...] = ("mobilenet", "regnet", "vit", "ssd", "unet", "convnext")
 NUM_SCENES = 20480
 SEED = 0
 JPEG_QUALITY = 10
@@ -57,25 +61,28 @@ class Recipe:
 def main(argv: list[str] | None = None) -> None:
     """Trains, judges and writes the networks named on the command line."""
     parser = argparse.ArgumentParser("python -m lic demo-networks", description="Train the demo networks.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which of: {' '.join(NAMES)} (all)")
-    parser.add_argument("--out", type=Path, default=demo.demo_folder(), help="the folder of the weights")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which of: {' '.join(NAMES)} (default all of these), "
+                        f"{' '.join(VOTERS)}; voters: all of those")
+    parser.add_argument("--out", type=Path, help="the folder of the weights instead of checkpoints/demo and /voters")
     parser.add_argument("--steps", type=int, help="optimiser steps instead of each network's own number")
     parser.add_argument("--num_scenes", type=int, default=NUM_SCENES, help="how many scenes to train on")
     parser.add_argument("--num_val", type=int, default=NUM_VAL, help="how many held-out scenes to judge on")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="processor threads")
     settings = parser.parse_args(argv)
     for name in settings.names:
-        if name not in NAMES:
-            parser.error(f"network '{name}' is unknown; choose from: {', '.join(NAMES)}")
+        if name not in (*NAMES, *VOTERS, "voters"):
+            parser.error(f"network '{name}' is unknown; choose from: {', '.join((*NAMES, *VOTERS))}, voters")
     torch.set_num_threads(settings.threads)
     held_out = draw_arrays("val", settings.num_val)
     scenes = draw_arrays("networks", settings.num_scenes)
-    for name in NAMES:
-        if name in (settings.names or NAMES):
-            _make(name, scenes, held_out, settings.steps or RECIPES[name].steps, settings.out)
+    names = settings.names or NAMES
+    for name in (*NAMES, *VOTERS):
+        if name in names or (name in VOTERS and "voters" in names):
+            folder = voters.voters_folder() if name in VOTERS else demo.demo_folder()
+            _make(name, scenes, held_out, settings.steps or RECIPES[name].steps, settings.out or folder)
 
 
-def _make(name: NetworkName, scenes: SceneArrays, held_out: SceneArrays, steps: int, out: Path) -> None:
+def _make(name: NetworkName | VoterName, scenes: SceneArrays, held_out: SceneArrays, steps: int, out: Path) -> None:
     """Trains one network, prints its scores and writes its file."""
     start = perf_counter()
     network = train_network(name, scenes, steps)
@@ -91,7 +98,7 @@ def _make(name: NetworkName, scenes: SceneArrays, held_out: SceneArrays, steps: 
     _write(network, header, out / f"{name}.safetensors")
 
 
-def train_network(name: NetworkName, scenes: SceneArrays, steps: int) -> nn.Module:
+def train_network(name: NetworkName | VoterName, scenes: SceneArrays, steps: int) -> nn.Module:
     """A network trained on the scenes from a fixed seed, in eval mode."""
     recipe = RECIPES[name]
     torch.manual_seed(SEED)
@@ -172,11 +179,25 @@ def _write(network: nn.Module, header: dict[str, str], path: Path) -> None:
     partial.rename(path)
 
 
-RECIPES: dict[NetworkName, Recipe] = {
+def _attribute_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:
+    return attribute_loss(network, to_images(batch.images), batch)
+
+
+def _vicreg_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:
+    return vicreg_loss(network, to_images(batch.images), rng)
+
+
+RECIPES: dict[NetworkName | VoterName, Recipe] = {
     "clip": Recipe(demo.build_demo_clip, _clip_loss, 1750, 128, 1e-3, 0.1),
     "classifier": Recipe(demo.build_demo_classifier, _classifier_loss, 2700, 64, 4e-3, 0.05),
     "detector": Recipe(demo.build_demo_detector, _detector_loss, 2700, 32, 2e-3, 0.05),
     "segmenter": Recipe(demo.build_demo_segmenter, _segmenter_loss, 2000, 32, 4e-3, 0.05),
+    "mobilenet": Recipe(voters.build_mobilenet, _classifier_loss, 1500, 32, 4e-3, 0.05),
+    "regnet": Recipe(voters.build_regnet, _vicreg_loss, 800, 64, 2e-3, 0.05),
+    "vit": Recipe(voters.build_vit, _classifier_loss, 2500, 64, 1e-3, 0.1),
+    "ssd": Recipe(voters.build_ssd, _detector_loss, 2000, 32, 2e-3, 0.05),
+    "unet": Recipe(voters.build_unet, _segmenter_loss, 1500, 32, 4e-3, 0.05),
+    "convnext": Recipe(voters.build_convnext, _attribute_loss, 1200, 64, 2e-3, 0.05),
 }
 
 if __name__ == "__main__":

@@ -10,29 +10,37 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 from torchvision.transforms.v2.functional import normalize
 
 from lic.backbones.demo import NetworkName, demo_tokenize
+from lic.backbones.voters import Embedder, VoterName
 from lic.training.demo_arrays import SceneArrays
+from lic.training.voter_losses import attribute_targets, draw_view, split_attributes
 
 BATCH = 50
 
 
-def score_network(name: NetworkName, network: nn.Module, scenes: SceneArrays) -> dict[str, float]:
+def score_network(name: NetworkName | VoterName, network: nn.Module, scenes: SceneArrays) -> dict[str, float]:
     """The network's scores by name: what the checkpoint's header and the README report."""
     with torch.inference_mode():
         match name:
             case "clip":
                 assert isinstance(network, open_clip.CLIP)
                 return _retrieval(network, scenes)
-            case "classifier":
+            case "classifier" | "mobilenet" | "vit":
                 guesses = torch.cat([network(part).argmax(dim=1) for part in _batches(scenes)])
                 return {"top-1": float((guesses.numpy() == scenes.labels[:, 0]).mean())}
-            case "detector":
+            case "detector" | "ssd":
                 return {"box AP50": _box_ap50(network, scenes)}
-            case "segmenter":
+            case "segmenter" | "unet":
                 guesses = torch.cat([network(part).argmax(dim=1) for part in _batches(scenes)])
                 return {"mIoU": _mean_iou(guesses.numpy(), scenes.masks)}
+            case "regnet":
+                return {"retrieval of the other view": _view_retrieval(network, scenes)}
+            case "convnext":
+                assert isinstance(network, Embedder)
+                return _attributes(network, scenes)
 
 
 def to_images(pixels: NDArray[np.uint8]) -> Tensor:
@@ -59,6 +67,30 @@ def _retrieval(network: open_clip.CLIP, scenes: SceneArrays) -> dict[str, float]
     own = likeness.diagonal()[:, None]
     rank = (likeness > own).sum(dim=1)
     return {"retrieval top-1": float((rank < 1).float().mean()), "retrieval top-5": float((rank < 5).float().mean())}
+
+
+def _view_retrieval(network: nn.Module, scenes: SceneArrays) -> float:
+    """The share of scenes of which one view's embedding is nearest to that of the other, among all scenes."""
+    rng = np.random.default_rng(0)
+    images = to_images(scenes.images)
+    first, second = (_unit_embeddings(network, draw_view(images, rng)) for _ in range(2))
+    return float(((first @ second.T).argmax(1) == torch.arange(len(scenes))).float().mean())
+
+
+def _unit_embeddings(network: nn.Module, images: Tensor) -> Tensor:
+    """Embeddings (N, D) of length 1."""
+    parts = [network(part) for part in images.split(BATCH)]
+    return nn.functional.normalize(torch.cat(parts))
+
+
+def _attributes(network: Embedder, scenes: SceneArrays) -> dict[str, float]:
+    """The share of main objects whose colour is told, and whose texture, and the box's mean intersection over union."""
+    answers = torch.cat([network.head(network(part)) for part in _batches(scenes)])
+    colour, texture, _, box = split_attributes(answers)
+    targets = attribute_targets(scenes)
+    overlap = box_iou(box, targets.box).diagonal()
+    told = {"colour": colour.argmax(1) == targets.colour, "texture": texture.argmax(1) == targets.texture}
+    return {**{name: float(hits.float().mean()) for name, hits in told.items()}, "box IoU": float(overlap.mean())}
 
 
 def _box_ap50(network: nn.Module, scenes: SceneArrays) -> float:

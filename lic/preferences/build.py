@@ -1,0 +1,162 @@
+"""Build PCMP: pairs of distortions of different kinds and equal PSNR, with the votes of pretrained networks.
+
+python -m lic preferences build --out pcmp --num_references 20          in seconds, on demo scenes
+python -m lic preferences build --out pcmp                              3200 pairs on demo scenes, nine small networks
+python -m lic preferences build --out pcmp --data photos --network resnet50 onnx:yolox_nano_coco80_416.onnx
+
+A network prefers the image on which its prediction stays nearer to its own on the reference (lic/preferences/
+consistency.py); a pair's soft label is the share of votes. References and voters are both split, for fitting and for
+testing. An interrupted build goes on when the same command is given again.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from lic.backbones.device import pick_device
+from lic.cli import parse_config, reporting_mistakes
+from lic.config import require
+from lic.images import write_file
+from lic.preferences.drawing_pairs import Drawn, Job, draw_all, image_file, reference_file
+from lic.preferences.match import Distorted as DrawnImage
+from lic.preferences.pcmp import Distorted, Pair, load_pcmp, sha256_of
+from lic.preferences.plan import Plan, begin, make_plan
+from lic.preferences.settings import BuildConfig
+from lic.preferences.strengths import Pixels
+from lic.preferences.vote_agreement import Statistics, measure_agreement, print_agreement
+from lic.preferences.voters import Voter, ask, build_voters, vote
+
+PROG = "lic preferences build"
+
+
+def main(argv: list[str]) -> int | None:
+    """Run the command."""
+    config = parse_config(BuildConfig, argv, PROG, str(__doc__))
+    with reporting_mistakes(PROG):
+        console = Console(highlight=False)
+        build(config, console if console.is_terminal else Console(highlight=False, width=120))
+    return None
+
+
+def build(config: BuildConfig, console: Console) -> None:
+    """Build the set, or what is missing of it, and print how the voters agree.
+
+    Raises:
+        ValueError: in one line: nothing to build from, unknown networks, or a folder of something else.
+    """
+    start, folder = perf_counter(), Path(config.out)
+    require(config.data is None or bool(config.network),
+            "--data needs --network: the demo world's networks know its scenes alone; name networks of torchvision or "
+            "timm, onnx:FILE.onnx or timm:FILE.safetensors")
+    voters = build_voters(config.network, config.test_network, pick_device(config.device))
+    cards = [voter.card for voter in voters]
+    plan = make_plan(config, cards)
+    begin(folder, plan)
+    if not (folder / "pcmp.json").is_file():
+        if not any(card.group == "test" for card in cards):
+            console.print("no voters are held out: name networks of two families or more, or --test_network")
+        _fill(folder, plan, voters, config, console)
+        _finish(folder, plan, perf_counter() - start)
+    pcmp = load_pcmp(folder)
+    print_agreement(_agreement([pair.votes for pair in pcmp.pairs], plan), cards, console)
+    skipped: dict[str, int] = pcmp.description["skipped"]
+    worst = ", ".join(f"{kind} {count}" for kind, count in Counter(skipped).most_common(5))
+    console.print(f"{len(pcmp.pairs)} pairs ({len(pcmp.select('test'))} to test on) of "
+                  f"{len({pair.reference for pair in pcmp.pairs})} references in {folder}; "
+                  f"{sum(skipped.values())} draws had no match in PSNR{f' ({worst})' if worst else ''}")
+
+
+def _fill(folder: Path, plan: Plan, voters: Sequence[Voter], config: BuildConfig, console: Console) -> None:
+    """Draw and vote on the references that no part tells of yet; a part is written when all its images are."""
+    for name in ("parts", "references", "images"):
+        (folder / name).mkdir(exist_ok=True)
+    todo = [source for source in plan.sources if _read_part(_part(folder, source.name)) is None]
+    jobs = [Job(source, folder, config.pairs_per_reference, config.tolerance_db, config.seed, config.images)
+            for source in todo]  # fmt: skip
+    if done := len(plan.sources) - len(todo):
+        console.print(f"going on: {done} of {len(plan.sources)} references are done")
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("building PCMP", total=len(plan.sources), completed=done)
+        for drawn in draw_all(jobs, config.jobs or os.cpu_count() or 1):
+            if drawn.problem:
+                print(f"{PROG}: passed over: {drawn.problem}", file=sys.stderr)
+            write_file(json.dumps(_vote_on(drawn, voters, config.images)).encode(), _part(folder, drawn.source.name))
+            progress.advance(bar)
+
+
+def _part(folder: Path, name: str) -> Path:
+    return folder / "parts" / f"{name}.json"
+
+
+def _read_part(path: Path) -> dict[str, Any] | None:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def _vote_on(drawn: Drawn, voters: Sequence[Voter], keep_images: bool) -> dict[str, Any]:
+    """The part of one reference: its pairs with their votes, and what could not be used."""
+    name, pairs = drawn.source.name, drawn.matched.pairs
+    rest = {"skipped": dict(drawn.matched.skipped), "problem": drawn.problem}
+    if not pairs:
+        return {"pairs": [], **rest}
+    images = _to_batch([one.image for pair in pairs for one in pair])
+    likeness = ask(voters, _to_batch([drawn.reference]), images)
+    voted = []
+    for number, sides in enumerate(pairs):
+        near = {voter: [values[2 * number], values[2 * number + 1]] for voter, values in likeness.items()}
+        files = [image_file(name, number, side) if keep_images else None for side in "ab"]
+        a, b = (_keep(one, file) for one, file in zip(sides, files, strict=True))
+        votes = {voter: vote(*both) for voter, both in near.items()}
+        rounded = {voter: [round(value, 6) for value in both] for voter, both in near.items()}
+        pair = Pair(f"{name}-{number}", reference_file(name), drawn.source.split, a, b, votes, rounded)
+        voted.append(asdict(pair))
+    return {"pairs": voted, **rest}
+
+
+def _keep(one: DrawnImage, file: str | None) -> Distorted:
+    return Distorted(**one.recipe._asdict(), sha256=sha256_of(one.image), file=file)
+
+
+def _to_batch(images: Sequence[Pixels]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def _finish(folder: Path, plan: Plan, seconds: float) -> None:
+    """Put the parts together; pcmp.json comes last and says that all is there."""
+    parts = [_read_part(_part(folder, source.name)) for source in plan.sources]
+    done = [part for part in parts if part is not None]
+    assert len(done) == len(parts), "all references are done"
+    pairs = [pair for part in done for pair in part["pairs"]]
+    require(len(pairs) > 0, "no pair of distortions could be brought to the same PSNR; give a larger --tolerance_db")
+    skipped: Counter[str] = Counter()
+    for part in done:
+        skipped.update(part["skipped"])
+    description = {
+        **plan.to_json(),
+        "num_pairs": len(pairs),
+        "seconds": round(seconds, 1),
+        "skipped": dict(skipped.most_common()),
+        "passed_over": [part["problem"] for part in done if part["problem"]],
+        "statistics": asdict(_agreement([pair["votes"] for pair in pairs], plan)),
+    }
+    write_file("".join(json.dumps(pair) + "\n" for pair in pairs).encode(), folder / "manifest.jsonl")
+    write_file(json.dumps(description, indent=1).encode(), folder / "pcmp.json")
+    shutil.rmtree(folder / "parts")
+    if not any((folder / "images").iterdir()):
+        (folder / "images").rmdir()
+
+
+def _agreement(votes: Sequence[dict[str, float]], plan: Plan) -> Statistics:
+    names = [card.name for card in plan.voters]
+    return measure_agreement(np.array([[cast[name] for name in names] for cast in votes]), plan.voters)

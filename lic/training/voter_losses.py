@@ -1,0 +1,81 @@
+"""What the demo world's embedding voters learn: a scene's attributes, or that two views show the same scene."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, l1_loss, mse_loss, pad, relu
+
+from lic.backbones.voters import Embedder
+from lic.data.drawing import COLOURS, SCENE_PX, SIZES, TEXTURES
+from lic.training.demo_arrays import SceneArrays
+
+MOST_SHIFT_PX = 16
+COLOUR_CHANGE = 0.3
+BOX_WEIGHT = 8.0
+INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0  # Bardes et al. 2022, section 4.2
+
+
+class Attributes(NamedTuple):
+    """Of N main objects: indices (N,) of colour, texture and size, or their logits (N, C); boxes (N, 4), px."""
+
+    colour: Tensor
+    texture: Tensor
+    size: Tensor
+    box: Tensor
+
+
+def attribute_targets(scenes: SceneArrays) -> Attributes:
+    """The main objects' attributes, as the captions' first words tell them: a SIZE COLOUR TEXTURE shape ..."""
+    words = [str(caption).split()[1:4] for caption in scenes.captions]
+    columns = [list(names) for names in (SIZES, COLOURS, TEXTURES)]
+    size, colour, texture = (
+        torch.tensor([names.index(word) for word in column])
+        for names, column in zip(columns, zip(*words, strict=True), strict=True)
+    )
+    return Attributes(colour, texture, size, torch.from_numpy(scenes.boxes[:, 0]))
+
+
+def split_attributes(answers: Tensor) -> Attributes:
+    """What a head's answers (N, 21) say."""
+    colour, texture, size, box = answers.float().split([len(COLOURS), len(TEXTURES), len(SIZES), 4], 1)
+    return Attributes(colour, texture, size, box * SCENE_PX)
+
+
+def attribute_loss(network: nn.Module, images: Tensor, scenes: SceneArrays) -> Tensor:
+    """Cross entropy of colour, texture and size, and the box's distance in images' widths."""
+    assert isinstance(network, Embedder)
+    ours, truth = split_attributes(network.head(network(images))), attribute_targets(scenes)
+    names = sum((cross_entropy(a, b) for a, b in zip(ours[:3], truth[:3], strict=True)), torch.zeros(()))
+    return names + BOX_WEIGHT * l1_loss(ours.box / SCENE_PX, truth.box / SCENE_PX)
+
+
+def draw_view(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """The images (N, 3, H, W) mirrored or not, shifted and recoloured; never resampled, blurred or noisy.
+
+    A shift of up to 16 px takes in what lies mirrored beyond the border; each channel gets a gain and an offset.
+    """
+    count, _, height, width = images.shape
+    wide = pad(images, 4 * (MOST_SHIFT_PX,), mode="reflect")
+    corners = rng.integers(2 * MOST_SHIFT_PX + 1, size=(count, 2))
+    views = [one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, corners.tolist(), strict=True)]
+    views = [one.flip(2) if turn else one for one, turn in zip(views, rng.random(count) < 0.5, strict=True)]
+    gain, offset = torch.from_numpy(rng.uniform(-COLOUR_CHANGE, COLOUR_CHANGE, (2, count, 3, 1, 1))).float()
+    return ((torch.stack(views) - 0.5) * (1 + gain) + 0.5 + 0.5 * offset).clamp(0, 1)
+
+
+def vicreg_loss(network: nn.Module, images: Tensor, rng: np.random.Generator) -> Tensor:
+    """VICReg (Bardes et al. 2022, https://arxiv.org/abs/2105.04906, eq. 1 to 6) of two views of each image."""
+    assert isinstance(network, Embedder)
+    first, second = (network.head(network(draw_view(images, rng))).float() for _ in range(2))
+    spread = torch.stack([relu(1 - (z.var(0) + 1e-4).sqrt()).mean() for z in (first, second)]).sum()
+    shared = torch.stack([_covariance(z) for z in (first, second)]).sum()
+    return INVARIANCE * mse_loss(first, second) + VARIANCE * spread / 2 + COVARIANCE * shared
+
+
+def _covariance(embeddings: Tensor) -> Tensor:
+    """The sum of the squared covariances between different dimensions, over their number."""
+    covariance = torch.cov(embeddings.T)
+    squares: Tensor = (covariance - covariance.diagonal().diag()).square()
+    return squares.sum() / embeddings.shape[1]
