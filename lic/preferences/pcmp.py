@@ -122,7 +122,7 @@ class PCMP:
         require(sha256_of(pixels) == one.sha256,
                 f"{one.kind} of {pair.reference} is not drawn as it was voted on: PCMP {self.folder} was built with "
                 f"{self.description.get('versions')}; build it anew, or with --images true")
-        return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+        return from_pixels(pixels)
 
 
 def soft_label(pair: Pair, voters: Sequence[str]) -> float:
@@ -198,6 +198,11 @@ def _read_pair(line: str, place: str, cards: Sequence[Card]) -> Pair:
 def to_pixels(image: Tensor) -> Pixels:
     """Return an image (1, 3, H, W), RGB in [0, 1], as (H, W, 3) of 8 bits."""
     return to_uint8(image)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def from_pixels(pixels: Pixels) -> Tensor:
+    """Return 8-bit pixels, (H, W, 3), as an image (1, 3, H, W), RGB in [0, 1]."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def sha256_of(pixels: Pixels) -> str:

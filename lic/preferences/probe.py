@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     folder = Path(config.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     for name in config.inputs:
-        distortion = build_distortion(name, config.metric).to(device).eval()  # type: ignore[arg-type]  # checked above
+        distortion = build_distortion(name, config.metric.mlclipsim).to(device).eval()  # type: ignore[arg-type]  # checked above
         found = probe(distortion, images, config.steps, config.seed)
         _print(name, found)
         draw_probe(name, images.cpu(), found.reconstructions, patch_px(distortion), folder / f"{name}.png")
@@ -127,7 +127,7 @@ def _print(name: str, found: Probe) -> None:
     shifts = ", ".join(f"{px} px {value:.2f}" for px, value in found.shifts.items())
     show(f"shifts            {shifts}  (as multiples of white noise of 30 dB)")
     worst = sorted(found.monotonicity.items(), key=lambda item: item[1])
-    perfect = sum(value == 1 for _, value in worst)
+    perfect = sum(value > 0.999 for _, value in worst)
     weakest = ", ".join(f"{kind} {value:.2f}" for kind, value in worst[:4])
     show(f"monotonicity      perfect in {perfect} of {len(worst)} kinds; weakest: {weakest}")
     show(f"gradient noise    {100 * found.noise.random_share:.1f} % of the power is chance; "

@@ -13,6 +13,7 @@ from torch import Tensor
 from lic.distortions import Distortion
 from lic.metrics import psnr_db
 from lic.preferences.kinds import KINDS, distort
+from lic.preferences.pcmp import from_pixels, to_pixels
 
 SHIFTS_PX = (1, 2, 4, 8)
 NOISE_DB = 30.0  # the ruler of shifts: an error that hardly shows
@@ -89,12 +90,16 @@ def monotonicity(distortion: Distortion, image: Tensor, seed: int) -> dict[str, 
     for kind in KINDS:
         ranks = []
         for one in image.split(1):
-            distorted = torch.cat([distort(one, kind, strength, seed) for strength in STRENGTHS])
+            distorted = torch.cat([_distort(one, kind, strength, seed) for strength in STRENGTHS])
             with torch.no_grad():
                 values = distortion(distorted, one.expand_as(distorted))
             ranks.append(_rank_correlation(values.tolist()))
         correlations[kind] = float(np.mean(ranks))
     return correlations
+
+
+def _distort(image: Tensor, kind: str, strength: float, seed: int) -> Tensor:
+    return from_pixels(distort(to_pixels(image.cpu()), kind, strength, seed)).to(image.device)
 
 
 def _rank_correlation(values: list[float]) -> float:
