@@ -3,8 +3,8 @@
     DISTS = 1 - sum_l,c (alpha_lc S(means of f_lc) + beta_lc S(f_lc)),    S as in SSIM, over the whole feature map
 
 Layer 0 is the image itself. Means stand for texture, correlations for structure; the weights alpha and beta come with
-torchmetrics (Apache-2.0; theirs MIT), those of VGG16 from torchvision. Like torchmetrics and piq this takes images at
-their own size; the authors' script first shrinks the shorter side to 256 px, which hides fine distortions.
+torchmetrics (Apache-2.0; theirs MIT), those of VGG16 from torchvision. Like torchmetrics this takes images at their own
+size; the authors' script and piq first shrink the shorter side to 256 px, which hides fine distortions.
 """
 
 from torch import Tensor, nn

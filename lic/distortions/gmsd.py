@@ -7,6 +7,8 @@ gradient is NaN wherever the magnitude or the deviation is 0: at identity and in
 `vector_norm`, whose gradient at 0 is 0, the least of its subgradients.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,7 +36,7 @@ def gmsd(reconstruction: Tensor, image: Tensor) -> Tensor:
         similarity = similarity_map(x, y, STABILISER).flatten(1)
         deviation = similarity - similarity.mean(1, keepdim=True)
         length: Tensor = torch.linalg.vector_norm(deviation, dim=1)
-        return length / deviation.shape[1] ** 0.5
+        return length / math.sqrt(deviation.shape[1])
 
 
 def similarity_map(x: Tensor, y: Tensor, stabiliser: float) -> Tensor:

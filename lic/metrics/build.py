@@ -32,6 +32,10 @@ def build_metric(spec: str, config: MetricsConfig) -> Metric:
     Raises:
         ValueError: in one line: unknown name; weights that cannot be had, with file, size and the place to put it.
     """
+    return _build(spec, config).requires_grad_(False).eval()
+
+
+def _build(spec: str, config: MetricsConfig) -> Metric:
     name, _, argument = spec.partition(":")
     match name:
         case "lpips":
