@@ -118,9 +118,9 @@ class TrainConfig:
     single_rate: float = 0.05
     """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
     warmup_mse: float = 0.6
-    """share of the steps trained with mse first (mlclipsim only)"""
+    """share of the steps trained with mse first (any other distortion)"""
     anchor_mse: float = 0.1
-    """weight of a pixel anchor, as a share of the mse loss (mlclipsim only)"""
+    """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
     ema_decay: float = 0.0
     """0: none; else evaluate an exponential moving average"""
     seed: int = 0

@@ -8,9 +8,19 @@ from lic.metrics.metric import Card
 CARDS: dict[MetricName, Card] = {
     card.name: card
     for card in (
-        Card("psnr", "PSNR", "full", "higher", -inf, 100, True, "none", "Apache-2.0 (ours)", "-"),
-        Card("ms-ssim", "MS-SSIM", "full", "higher", -1, 1, True, "none", "MIT (pytorch-msssim)",
-             "Wang et al. 2003"),
+        Card("psnr", "PSNR", "full", "higher", 0, 100, True, "none", "Apache-2.0 (ours)", "-"),
+        Card("ssim", "SSIM", "full", "higher", -1, 1, True, "none", "MIT (pytorch-msssim)", "Wang et al. 2004"),
+        Card("ms-ssim", "MS-SSIM", "full", "higher", 0, 1, True, "none", "MIT (pytorch-msssim)", "Wang et al. 2003"),
+        Card("lpips", "LPIPS", "full", "lower", 0, inf, True,
+             "AlexNet (lpips:vgg: VGG16) of torchvision, linear layers in torchmetrics",
+             "Apache-2.0, BSD", "Zhang et al. 2018"),
+        Card("dists", "DISTS", "full", "lower", 0, 1, True, "VGG16 of torchvision, alpha and beta in torchmetrics",
+             "Apache-2.0, MIT, BSD", "Ding et al. 2020"),
+        Card("fsim", "FSIMc", "full", "higher", 0, 1, True, "none", "Apache-2.0 (after piq)", "Zhang et al. 2011"),
+        Card("gmsd", "GMSD", "full", "lower", 0, 0.5, True, "none", "Apache-2.0 (after piq)",
+             "Xue et al. 2014"),
+        Card("vif", "VIF", "full", "higher", 0, inf, True, "none", "Apache-2.0 (after piq)",
+             "Sheikh & Bovik 2006"),
         Card("mlclipsim", "ML-CLIPSim", "full", "higher", -1, 1, True,
              "checkpoints/demo/clip.safetensors, an open_clip tag, or a file",
              "Apache-2.0 (ours; the encoder's own)", "Ding et al. 2026, arXiv 2605.09479"),

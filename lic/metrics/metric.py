@@ -6,6 +6,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from lic.config import MetricName
+from lic.distortions.pair import check_sizes
 
 
 @dataclass(frozen=True)
@@ -66,5 +67,22 @@ class Metric(nn.Module):
         raise NotImplementedError
 
     def forward(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
-        """Return the value of each image, (N,)."""
+        """Return the value of each image, (N,).
+
+        Raises:
+            ValueError: in one line: sizes that do not fit, other than RGB, plainly not in [0, 1].
+        """
+        check_images(image, image if reference is None else reference)
         return self.measure(image, self.prepare(reference))
+
+
+def check_images(image: Tensor, reference: Tensor) -> None:
+    """Refuse images whose values would mean nothing: other sizes, channels or ranges than `forward` expects.
+
+    A reconstruction may leave [0, 1] a little; 0 .. 255 and -1 .. 1 are mistakes that clamping would hide.
+    """
+    check_sizes(image, reference)
+    for one in (image, reference):
+        lowest, highest = (value.item() for value in one.detach().aminmax())
+        if not (one.is_floating_point() and lowest >= -0.5 and highest <= 1.5):
+            raise ValueError(f"images must be RGB in [0, 1], got {one.dtype} in {lowest:g} .. {highest:g}")

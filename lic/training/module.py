@@ -30,9 +30,10 @@ class Loss(NamedTuple):
 class CodecTraining(pl.LightningModule):
     """A codec under the rate-distortion loss.
 
-    With mlclipsim the first `warmup_mse` of the steps minimise mse alone (from scratch ML-CLIPSim finds poor optima),
-    and a small pixel anchor stays for the rest. One backward pass of loss + auxiliary loss serves both optimisers'
-    parameters: the two losses touch disjoint sets, and nothing is unused under DDP.
+    Unless the distortion is mse, the first `warmup_mse` of the steps minimise mse alone (from scratch ML-CLIPSim finds
+    poor optima, and MS-SSIM may start without gradient), and a small pixel anchor stays for the rest. One backward pass
+    of loss + auxiliary loss serves both optimisers' parameters: the two losses touch disjoint sets, and nothing is
+    unused under DDP.
     """
 
     def __init__(self, codec: Codec, distortion: Distortion, config: TrainConfig) -> None:

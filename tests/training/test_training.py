@@ -103,7 +103,8 @@ def module(**changes: object) -> CodecTraining:
     return CodecTraining(codec, build_distortion(config.distortion, config.mlclipsim), config)
 
 
-@pytest.mark.parametrize(("distortion", "warmup_mse"), [("mse", 0.5), ("mlclipsim", 1.0), ("mlclipsim", 0.0)])
+@pytest.mark.parametrize(("distortion", "warmup_mse"), [("mse", 0.5), ("mlclipsim", 1.0), ("mlclipsim", 0.0),
+                                                        ("gmsd", 1.0), ("gmsd", 0.0)])  # fmt: skip
 def test_loss_is_the_documented_sum(distortion: str, warmup_mse: float) -> None:
     training = module(distortion=distortion, warmup_mse=warmup_mse, lmbda=0.02).eval()
     image = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
@@ -115,6 +116,27 @@ def test_loss_is_the_documented_sum(distortion: str, warmup_mse: float) -> None:
             distance = training.distortion(output.reconstruction, image).mean()
             expected = output.bpp.mean() + 0.02 * (training.distortion.scale * distance + 0.1 * MSE_SCALE * squared)
     torch.testing.assert_close(loss.total, expected)
+
+
+@pytest.mark.parametrize("distortion", ["ssim", "ms-ssim", "fsim", "gmsd", "vif"])
+def test_trains_for_other_distortions(distortion: str, tmp_path: Path) -> None:
+    """A step of warm-up and one of its own, in bf16 autocast, on crops smaller than some of them need."""
+    trainer = TrainerConfig(max_steps=2, accelerator="cpu")
+    folder = run(replace(SMALL, distortion=distortion, warmup_mse=0.5, trainer=trainer), tmp_path)
+    assert load_codec(folder / "last.ckpt").header.distortion == distortion
+    assert all(value.isfinite().all() for value in weights(folder).values())
+
+
+@pytest.mark.parametrize("distortion", ["ssim", "ms-ssim", "fsim", "gmsd", "vif"])
+def test_other_distortions_reach_every_weight(distortion: str) -> None:
+    training = module(distortion=distortion, warmup_mse=0.0, anchor_mse=0.0)
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        output = training.codec(image, None)
+        training.distortion(output.reconstruction, image).sum().backward()
+    gradients = [weight.grad for name, weight in training.codec.named_parameters() if ".g_s." in name]
+    assert gradients and all(g is not None and g.isfinite().all() for g in gradients)
+    assert any(g is not None and g.abs().sum() > 0 for g in gradients)
 
 
 def test_clipping_leaves_the_quantiles_alone() -> None:
