@@ -136,6 +136,7 @@ def logistic_fit(prediction: Array, opinion: Array, num_parameters: int) -> Fit:
     x, y = _standardise(prediction), _standardise(opinion)
     if srcc(x, y) < 0:
         x = -x
+    form: Form
     if num_parameters == 4:
         form, slopes, start = logistic4, _slopes4, [y.max(), y.min(), 0, 0.25]
     else:

@@ -96,13 +96,13 @@ def resample_krcc(x: Array, y: Array, reference: Indices, weights: NDArray[np.in
     Its three sums over pairs of images are sums over pairs of references of block sums, times both weights.
     """
     order = np.argsort(reference, kind="stable")
-    x, y = (np.unique(values, return_inverse=True)[1].astype(np.int32)[order] for values in (x, y))
+    a, b = (np.unique(values, return_inverse=True)[1].astype(np.int32)[order] for values in (x, y))
     present, starts = np.unique(reference[order], return_index=True)
     ends = np.r_[starts[1:], len(x)]
     blocks = np.zeros((3, len(present), len(present)))
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        dx = np.sign(x[start:end, None] - x[None]).astype(np.int8)
-        dy = np.sign(y[start:end, None] - y[None]).astype(np.int8)
+        dx = np.sign(a[start:end, None] - a[None]).astype(np.int8)
+        dy = np.sign(b[start:end, None] - b[None]).astype(np.int8)
         for kind, product in enumerate((dx * dy, dx * dx, dy * dy)):
             blocks[kind, row] = np.add.reduceat(product.sum(0, dtype=np.int64), starts)
     drawn = weights[:, present].astype(np.float64)
