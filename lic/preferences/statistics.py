@@ -136,11 +136,11 @@ def logistic_fit(prediction: Array, opinion: Array, num_parameters: int) -> Fit:
     x, y = _standardise(prediction), _standardise(opinion)
     if srcc(x, y) < 0:
         x = -x
-    form: Form
-    if num_parameters == 4:
-        form, slopes, start = logistic4, _slopes4, [y.max(), y.min(), 0, 0.25]
-    else:
-        form, slopes, start = logistic5, _slopes5, [y.max() - y.min(), 4, 0, 0, 0]
+    forms: dict[int, tuple[Form, Form, list[float]]] = {
+        4: (logistic4, _slopes4, [y.max(), y.min(), 0, 0.25]),
+        5: (logistic5, _slopes5, [y.max() - y.min(), 4, 0, 0, 0]),
+    }
+    form, slopes, start = forms[num_parameters]
     try:
         with np.errstate(all="ignore"):
             parameters = _minimise(form, slopes, x, y, start)

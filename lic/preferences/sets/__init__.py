@@ -7,6 +7,7 @@ A set is NAME:FOLDER; the layouts are at the head of each set's file. Nothing is
 allow research and ask for their own forms to be signed.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -45,7 +46,7 @@ def load_set(spec: str, split: str = "test", columns: str | None = None) -> Pref
         from lic.preferences.pcmp import load_pcmp
 
         pairs: PreferenceSet = pairs_of(load_pcmp(folder), split, split)
-        return pairs
+        return dataclasses.replace(pairs, name=f"pcmp {split}")
     listing, published = list_set(cast(ListedName, name), folder, split, columns)
     return as_preference_set(check(listing, published))
 

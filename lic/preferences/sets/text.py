@@ -36,7 +36,8 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     header = rows[0][1]
     for number, cells in rows[1:]:
         if len(cells) != len(header):
-            raise ValueError(f"{path}, line {number}: expected the {len(header)} cells of the header, found {len(cells)}")
+            raise ValueError(f"{path}, line {number}: expected {len(header)} cells, as in the header, found "
+                             f"{len(cells)}")
     return header, rows[1:]
 
 
