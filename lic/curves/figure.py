@@ -19,7 +19,7 @@ from lic.curves.results import FULL_REFERENCE, Results, list_networks, list_task
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 _INK = "#333333"
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "text.color": _INK,
     "axes.edgecolor": "#888888",
@@ -59,7 +59,7 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     num_columns = {2: 2, 4: 2}.get(len(panels), 3)
     num_rows = math.ceil(len(panels) / num_columns)
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(3.7 * num_columns + 0.3, 2.9 * num_rows + 0.9), dpi=150, layout=layout)
         FigureCanvasAgg(figure)
         axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
