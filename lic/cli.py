@@ -114,11 +114,11 @@ def _show(value: Any) -> str:
 
 
 def _name_inputs(argv: Sequence[str], list_flags: set[str]) -> list[str]:
-    """Return argv with the words that are no flag's value as `--inputs=["a.png", "b.png"]`, and -o, -h in full."""
+    """Return argv with the words that are no flag's value as `--inputs=["a.png", "b.png"]`."""
     flags: list[str] = []
     inputs: list[str] = []
     num_values: float = 0  # that the last flag still takes
-    for word in (_SHORT.get(word, word) for word in argv):
+    for word in argv:
         if word.startswith("--"):
             has_none = "=" in word or word in ("--help", "--print_config")
             num_values = 0 if has_none else math.inf if word in list_flags else 1
@@ -199,6 +199,7 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser.add_argument("--config", action="config", help="YAML file with any of the settings below")
     parser.add_class_arguments(config_class, as_group=False)
     try:
+        argv = [_SHORT.get(word, word) for word in argv]
         _check_yaml(argv)
         list_flags, scalar_flags = (_flags_of_type(config_class, kind) for kind in ("list[", "float | list["))
         if "--inputs" in list_flags:

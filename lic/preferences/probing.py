@@ -172,7 +172,7 @@ def reconstruct(distortion: Distortion, image: Tensor, steps: int, seed: int, is
 
 def fold(error: Tensor, period_px: int) -> NDArray[np.float64]:
     """Return the mean size of an error, (N, 3, H, W), at each place of a square grid, (period_px, period_px)."""
-    return _folded(error, period_px).mean(0)
+    return np.asarray(_folded(error, period_px).mean(0))
 
 
 def grid_share(error: Tensor, period_px: int) -> float:
