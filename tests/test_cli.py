@@ -17,6 +17,7 @@ from lic.cli import parse_config, reporting_mistakes, save_config, with_resumed_
 from lic.config import CodecName, DistortionName, EvalConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
 
 ROOT = Path(__file__).parents[1]
+DISTORTIONS = ", ".join(get_args(DistortionName))
 
 
 def parse(*words: str) -> TrainConfig:
@@ -77,10 +78,10 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (["--distortion", "mlclip"], "distortion 'mlclip' is unknown; did you mean 'mlclipsim'? "
-                                     "Choose from: mse, mlclipsim"),
+                                     f"Choose from: {DISTORTIONS}"),
         (["--codec=mbt2018-men"], "codec 'mbt2018-men' is unknown; did you mean 'mbt2018-mean'? "
                                   f"Choose from: {', '.join(get_args(CodecName))}"),
-        (["--distortion", "zzz"], "distortion 'zzz' is unknown. Choose from: mse, mlclipsim"),
+        (["--distortion", "zzz"], f"distortion 'zzz' is unknown. Choose from: {DISTORTIONS}"),
         (["--task", "coco-det", "voc-sg"], "task 'voc-sg' is unknown; did you mean 'voc-seg'? "
                                            "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
                                            "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
@@ -133,7 +134,7 @@ def test_impossible_value(capsys: pytest.CaptureFixture[str], words: list[str], 
         ("lmda: 0.1", "setting 'lmda' is unknown; did you mean 'lmbda'? Choose from: lmbda, distortion, "),
         ("trainer:\n  max_step: 4", "setting 'trainer.max_step' is unknown; did you mean 'trainer.max_steps'? "),
         ("trainr:\n  max_steps: 4", "setting 'trainr.max_steps' is unknown; did you mean 'trainer.max_steps'? "),
-        ("distortion: mlclip", "distortion 'mlclip' is unknown; did you mean 'mlclipsim'? Choose from: mse, mlclipsim"),
+        ("distortion: mlclip", f"distortion 'mlclip' is unknown; did you mean 'mlclipsim'? Choose from: {DISTORTIONS}"),
         ("trainer:\n  max_steps: many", "trainer.max_steps 'many' is not valid: expected int"),
         ("lmbda: -1", "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
     ],
