@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from lic.config import DistortionName, MLCLIPSimConfig
+from lic.config import DistortionName, FeaturesConfig, MLCLIPSimConfig
+from lic.distortions.features import FeatureDistortion, build_features
 from lic.distortions.fitted import read_fitted
 from lic.distortions.mlclipsim import MLCLIPSim
 from lic.distortions.mse import mse
 
-__all__ = ["Distortion", "MLCLIPSim", "build_distortion", "build_mlclipsim", "mse"]
+__all__ = [
+    "Distortion", "FeatureDistortion", "MLCLIPSim", "build_distortion", "build_features", "build_mlclipsim", "mse",
+]  # fmt: skip
 
 
 class Distortion(nn.Module):
@@ -45,13 +48,27 @@ def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
     )
 
 
-def build_distortion(name: DistortionName, config: MLCLIPSimConfig) -> Distortion:
-    """Return a distortion by its name on the command line."""
+def build_distortion(
+    name: DistortionName, config: MLCLIPSimConfig, features: FeaturesConfig | None = None
+) -> Distortion:
+    """Return a distortion by its name on the command line.
+
+    Args:
+        name: of the distortion.
+        config: ML-CLIPSim's settings.
+        features: the foundation-feature distance's.
+    """
     match name:
         case "mse":
             return Distortion(mse, MSE_SCALE, None)
         case "mlclipsim":
             metric = build_mlclipsim(config)
             return Distortion(metric.distance, MLCLIPSIM_SCALE, metric)
+        case "features":
+            distance = build_features(features or FeaturesConfig())
+            if not distance.is_differentiable:
+                raise ValueError(f"the distance '{distance.distance}' has no gradient at identical images; "
+                                 "train on cos, l2 or swd")
+            return Distortion(distance, distance.scale, distance)
         case _:
             raise ValueError(f"distortion '{name}' is not built in yet")

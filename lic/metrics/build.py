@@ -11,7 +11,10 @@ from lic.cli import unknown
 from lic.config import MetricName, MetricsConfig
 from lic.distortions import MLCLIPSim, build_mlclipsim
 from lic.metrics.cards import CARDS
+from lic.metrics.clipiqa import build_clipiqa
+from lic.metrics.features import build_features_metric
 from lic.metrics.fidelity import ms_ssim, psnr_db
+from lic.metrics.maclip import build_maclip
 from lic.metrics.metric import Card, Metric
 
 
@@ -34,6 +37,12 @@ def build_metric(spec: str, config: MetricsConfig) -> Metric:
         case "mlclipsim":
             fitted = dataclasses.replace(config.mlclipsim, fitted=argument) if argument else config.mlclipsim
             return _MLCLIPSim(CARDS["mlclipsim"], build_mlclipsim(fitted), argument)
+        case "features":
+            return build_features_metric(argument, config.features)
+        case "maclip":
+            return build_maclip(argument, config.maclip)
+        case "clipiqa":
+            return build_clipiqa(config.clipiqa)
     raise ValueError(unknown("metric", name, get_args(MetricName)))
 
 

@@ -52,7 +52,7 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
     images = training_images(config, console)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
-    distortion = build_distortion(config.distortion, config.mlclipsim)
+    distortion = build_distortion(config.distortion, config.mlclipsim, config.features)
     module = CodecTraining(codec, distortion, config)
     if getattr(rank_zero_only, "rank", 0):  # the other processes of a distributed training only compute
         fit(module, images, Path(config.output), [LastCheckpoint(Path(config.output), console), RateTaskCallback()])
