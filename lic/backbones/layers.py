@@ -71,7 +71,7 @@ class TorchvisionLayers(Reader):
         super().__init__()
         self.network, self.is_channels_last = network.eval(), isinstance(network, SwinTransformer)
         self.names = self._names(probe_px)
-        self.cut: dict[tuple[str, ...], nn.Module] = {}
+        self.cut: dict[tuple[tuple[str, ...], torch.device], nn.Module] = {}  # shares the network's weights there
 
     def _names(self, probe_px: int) -> list[str]:
         """Return the modules that end a resolution, or all blocks of a transformer, by a look at their outputs."""
@@ -91,9 +91,10 @@ class TorchvisionLayers(Reader):
     def forward(self, image: Tensor, layers: Sequence[int] | None) -> list[Tokens]:
         """Return layers of images."""
         names = tuple(self.names[layer] for layer in layers) if layers is not None else tuple(self.names)
-        if names not in self.cut:
-            self.cut[names] = create_feature_extractor(self.network, {name: name for name in names}).to(image.device)
-        found = self.cut[names](image)
+        key = (names, image.device)
+        if key not in self.cut:
+            self.cut[key] = create_feature_extractor(self.network, {name: name for name in names})
+        found = self.cut[key](image)
         features = [found[name] for name in names]
         return [(one[:, 1:], one[:, :1]) if one.dim() == 3 else _split(self._as_map(one)) for one in features]
 

@@ -38,7 +38,7 @@ PRESETS: dict[FeaturesPreset, FeaturesConfig] = {
 
 SCALES: dict[FeatureDistance, float] = {"cos": 1000.0, "l2": 40.0, "swd": 0.07}
 """With these and the demo CLIP the distances of the demo codecs' reconstructions are about 1000 (1 - ML-CLIPSim), as
-measured on 24 scenes. l2 and swd go with the size of a backbone's features: for another, look for a lmbda of your own."""
+measured on 24 scenes. l2 and swd go with the size of a backbone's features: for another, find a lmbda of your own."""
 
 
 class FeatureDistortion(nn.Module):

@@ -118,6 +118,7 @@ def test_torchvision_transformers_give_their_tokens_and_channels_last_maps() -> 
     assert backbone.num_layers == 2 and backbone.patch_px == 8
     blocks = [network.encoder.layers.encoder_layer_0, network.encoder.layers.encoder_layer_1]
     assert_gives(backbone, noise(32), hooked(network, blocks, noise(32)))
+    assert backbone.to("meta")(noise(32).to("meta"))[1].extra.device.type == "meta"  # which refuses others' tensors
 
     swin = models.SwinTransformer([4, 4], 8, [1, 1], [1, 1], [7, 7], stochastic_depth_prob=0.0).eval()
     backbone = Backbone(Source(TorchvisionLayers(swin, 64), *IMAGENET, 64))

@@ -205,6 +205,13 @@ def test_one_reference_serves_all_its_distortions(name: FeatureDistance) -> None
     assert values[0] < values[1] < values[2]
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_runs_where_its_weights_are(name: FeatureDistance) -> None:
+    """On the device without memory, which refuses tensors of any other."""
+    metric = build_features(FeaturesConfig(distance=name)).to("meta")
+    assert metric(scenes(2).to("meta"), scenes(2).to("meta")).device.type == "meta"
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (40, 300), (128, 128), (129, 90)])
 def test_any_size(height: int, width: int) -> None:
     image = F.interpolate(scenes(1), (height, width), mode="bilinear")
