@@ -18,6 +18,9 @@ DistortionName = Literal[
 MetricName = Literal[
     "psnr", "ssim", "ms-ssim", "lpips", "dists", "fsim", "gmsd", "vif", "mlclipsim", "features", "maclip", "clipiqa",
 ]  # fmt: skip
+FeatureDistance = Literal["cos", "l2", "swd", "wsd", "jsd", "skld"]
+FeaturesPreset = Literal["lic", "zs-iqa"]
+MACLIPPreset = Literal["code", "paper"]
 DataName = Literal["scenes", "folder"]
 TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",
@@ -55,11 +58,69 @@ class MLCLIPSimConfig:
 
 
 @dataclass(frozen=True)
+class FeaturesConfig:
+    """How the foundation-feature distance looks at images (lic/distortions/features.py)."""
+
+    preset: FeaturesPreset = "lic"
+    """what the settings below are unless given: ours, or those of Ghildyal et al. 2025"""
+    backbone: str | None = None
+    """demo, open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors, torchvision:NAME; NAME/FILE: local weights"""
+    layers: list[int] | None = None
+    """layers compared; default all"""
+    distance: FeatureDistance | None = None
+    """between the features; cos, l2 and swd can be trained against"""
+    reduction: Literal["mean", "sum"] | None = None
+    """over the layers"""
+    normalise: bool | None = None
+    """bring images to the mean and deviation that the backbone was trained on"""
+    class_token: bool | None = None
+    """compare class and register tokens too, where a transformer has any"""
+    window_px: int | None = None
+    """side of the windows that the backbone sees; default its own input"""
+    stride_px: int | None = None
+    """from window to window; default ours: the window's side"""
+
+    def __post_init__(self) -> None:
+        for name in ("window_px", "stride_px"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} must be positive, got {value}")
+        require(self.layers is None or len(self.layers) > 0, "layers is an empty list; name at least one")
+
+
+@dataclass(frozen=True)
+class MACLIPConfig:
+    """How MA-CLIP looks at images (lic/metrics/maclip.py)."""
+
+    preset: MACLIPPreset = "code"
+    """prompts: the public code's five pairs, or the paper's one"""
+    pretrained: str = "openai"
+    """weights: an open_clip tag, or a local file"""
+    encoder: str = "RN50-quickgelu"
+    """open_clip model name"""
+
+
+@dataclass(frozen=True)
+class CLIPIQAConfig:
+    """How CLIP-IQA looks at images (lic/metrics/clipiqa.py)."""
+
+    pretrained: str = "openai"
+    """weights: an open_clip tag, or a local file"""
+    encoder: str = "RN50-quickgelu"
+    """open_clip model name"""
+
+
+@dataclass(frozen=True)
 class MetricsConfig:
     """Settings of the metrics that have any."""
 
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
     """ML-CLIPSim"""
+    features: FeaturesConfig = FeaturesConfig()
+    """distance of foundation features"""
+    maclip: MACLIPConfig = MACLIPConfig()
+    """MA-CLIP"""
+    clipiqa: CLIPIQAConfig = CLIPIQAConfig()
+    """CLIP-IQA"""
 
 
 @dataclass(frozen=True)
@@ -141,6 +202,8 @@ class TrainConfig:
     """auto: online with a key, else offline"""
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
     """the metric"""
+    features: FeaturesConfig = FeaturesConfig()
+    """for --distortion features"""
     trainer: TrainerConfig = TrainerConfig()
     """Lightning"""
 

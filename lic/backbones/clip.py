@@ -1,7 +1,9 @@
 """Frozen CLIP image encoders of open_clip that give their patch tokens layer by layer."""
 
-import warnings
-from collections.abc import Sequence
+import logging
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lic.backbones.demo import load_demo_clip
+from lic.backbones.layers import as_tokens
 
 
 class ClipFeatures(NamedTuple):
@@ -41,8 +44,9 @@ class ClipTower(nn.Module):
     def __init__(self, visual: nn.Module, input_px: int | None = None) -> None:
         super().__init__()
         self.visual = visual.requires_grad_(False).eval()
-        self.register_buffer("mean", torch.tensor(_statistics(visual, "image_mean", open_clip.OPENAI_DATASET_MEAN)))
-        self.register_buffer("std", torch.tensor(_statistics(visual, "image_std", open_clip.OPENAI_DATASET_STD)))
+        mean, std = image_statistics(visual)
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
         own_px = int(max(_pair(visual.image_size)))
         self.patch_px = int(max(_pair(getattr(visual, "patch_size", 32))))
         self.input_px = input_px or own_px
@@ -76,7 +80,7 @@ class ClipTower(nn.Module):
             options["output_fmt"] = "NLC"  # as they are; channels first costs a copy of each
         output = self._intermediates(normalised, **options)
         by_layer = dict(zip(taken, output["image_intermediates"], strict=True))
-        return ClipFeatures([_as_tokens(by_layer[layer]) for layer in layers], output.get("image_features"))
+        return ClipFeatures([as_tokens(by_layer[layer]) for layer in layers], output.get("image_features"))
 
 
 def load_clip_tower(pretrained: str, encoder: str, input_px: int | None = None) -> ClipTower:
@@ -90,38 +94,79 @@ def load_clip_tower(pretrained: str, encoder: str, input_px: int | None = None) 
     Raises:
         ValueError: in one line: unknown encoder or tag, weights that do not fit or cannot be downloaded.
     """
-    if pretrained == "demo":
-        return ClipTower(load_demo_clip().visual, input_px)
+    model = load_demo_clip() if pretrained == "demo" else load_open_clip(pretrained, encoder, ["demo"])
+    return ClipTower(model.visual, input_px)
+
+
+def load_open_clip(pretrained: str, encoder: str, others: Sequence[str] = ()) -> open_clip.CLIP:
+    """Return both towers of an open_clip model, on the processor.
+
+    Args:
+        pretrained: an open_clip tag such as `openai`, or a local file.
+        encoder: open_clip's model name.
+        others: what the caller takes besides, for messages.
+
+    Raises:
+        ValueError: in one line: unknown encoder or tag, weights that do not fit or cannot be downloaded.
+    """
     if encoder not in open_clip.list_models():
         raise ValueError(f"encoder '{encoder}' is unknown to open_clip; python -c 'import open_clip; "
                          "print(open_clip.list_models())' lists the names")
     tags = open_clip.list_pretrained_tags_by_model(encoder)
     if not Path(pretrained).is_file() and pretrained not in tags:
         raise ValueError(f"pretrained '{pretrained}' is neither a file nor an open_clip tag of {encoder}. "
-                         f"Choose from: demo, {', '.join(tags)}")
+                         f"Choose from: {', '.join([*others, *tags])}")
+    _check_activation(pretrained, encoder)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="QuickGELU mismatch")  # silently different features otherwise
-            model = open_clip.create_model(encoder, pretrained=pretrained)
+        with _silent_log():  # open_clip tells of a failure there too
+            return open_clip.create_model(encoder, pretrained=pretrained)
     except Exception as error:  # open_clip, the hub's client and torch raise whatever they like
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"weights '{pretrained}' of {encoder} cannot be loaded: {reason[:200]} "
-                         "(--mlclipsim.pretrained also takes a local file, or 'demo')") from error
-    return ClipTower(model.visual, input_px)
+        reason = textwrap.shorten(str(error) or type(error).__name__, 160, placeholder=" ...")
+        where = "" if Path(pretrained).is_file() else f"; {_whereabouts(encoder, pretrained)}"
+        where += f"; without them works: {', '.join(others)}" if others else ""
+        raise ValueError(f"weights '{pretrained}' of {encoder} cannot be loaded: {reason}{where}") from error
 
 
-def _statistics(visual: nn.Module, name: str, default: Sequence[float]) -> list[float]:
-    value = getattr(visual, name, None)
-    return list(value) if value is not None else list(default)
+def _check_activation(pretrained: str, encoder: str) -> None:
+    """Refuse a tag whose weights were trained with another GELU than the encoder has: its features would be wrong."""
+    published = open_clip.get_pretrained_cfg(encoder, pretrained)
+    has_quick = bool((open_clip.get_model_config(encoder) or {}).get("quick_gelu", False))
+    if published and bool(published.get("quick_gelu", False)) != has_quick:
+        other = encoder.removesuffix("-quickgelu") if has_quick else f"{encoder}-quickgelu"
+        raise ValueError(f"QuickGELU mismatch: weights '{pretrained}' are for the encoder {other}, not {encoder}")
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _whereabouts(encoder: str, tag: str) -> str:
+    """Return where a tag's weights lie, how large they are, and where to put them."""
+    published = open_clip.get_pretrained_cfg(encoder, tag)
+    hub, file = published.get("hf_hub", "").strip("/"), published.get("url")
+    source = " or ".join([*([f"https://huggingface.co/{hub}"] if hub else []), *([file] if file else [])])
+    with _silent_log(), torch.device("meta"):  # counts its parameters without making them
+        model = open_clip.create_model(encoder, load_weights=False, device="meta")
+    size_mb = sum(weight.numel() for weight in model.parameters()) * 4 / 1e6
+    return (f"they lie at {source} ({size_mb:.0f} MB as float32, less as float16; its licence is there): "
+            "give a local file in place of the tag, or fetch them into ~/.cache/huggingface with its client")
+
+
+def image_statistics(visual: nn.Module) -> tuple[list[float], list[float]]:
+    """Return mean and deviation, by channel, of the images that a vision tower was trained on."""
+    mean = getattr(visual, "image_mean", None) or open_clip.OPENAI_DATASET_MEAN
+    std = getattr(visual, "image_std", None) or open_clip.OPENAI_DATASET_STD
+    return list(mean), list(std)
 
 
 def _pair(value: Any) -> Sequence[int]:
     return value if isinstance(value, Sequence) else (value, value)
-
-
-def _as_tokens(features: Tensor) -> Tensor:
-    """Return (N, C, H, W) feature maps as tokens (N, H * W, C)."""
-    return features.flatten(2).transpose(1, 2) if features.dim() == 4 else features
 
 
 def _resize_positions(visual: nn.Module, input_px: int, patch_px: int) -> None:

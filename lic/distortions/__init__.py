@@ -1,11 +1,13 @@
 """Distortions: full-reference, differentiable, 0 = identical; each with the scale that lets one lmbda serve all."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from torch import Tensor, nn
 
-from lic.config import DistortionName, MLCLIPSimConfig
+from lic.config import DistortionName, MetricsConfig, MLCLIPSimConfig
 from lic.distortions.dists import DISTS
+from lic.distortions.features import FeatureDistortion, build_features
 from lic.distortions.fitted import read_fitted
 from lic.distortions.fsim import fsim_distance
 from lic.distortions.gmsd import gmsd
@@ -16,7 +18,10 @@ from lic.distortions.mse import mse
 from lic.distortions.ssim import ssim_distance
 from lic.distortions.vif import vif_distance
 
-__all__ = ["DISTS", "LPIPS", "Distortion", "MLCLIPSim", "build_distortion", "build_mlclipsim", "mse"]
+__all__ = [
+    "DISTS", "LPIPS", "Distortion", "FeatureDistortion", "MLCLIPSim", "build_distortion", "build_features",
+    "build_mlclipsim", "mse",
+]  # fmt: skip
 
 
 class Distortion(nn.Module):
@@ -65,7 +70,7 @@ def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
     )
 
 
-def build_distortion(name: DistortionName, config: MLCLIPSimConfig) -> Distortion:
+def build_distortion(name: DistortionName, config: MetricsConfig) -> Distortion:
     """Return a distortion by its name on the command line.
 
     Raises:
@@ -91,7 +96,13 @@ def build_distortion(name: DistortionName, config: MLCLIPSimConfig) -> Distortio
             dists = DISTS()
             return Distortion(dists, DISTS_SCALE, dists)
         case "mlclipsim":
-            metric = build_mlclipsim(config)
+            metric = build_mlclipsim(config.mlclipsim)
             return Distortion(metric.distance, MLCLIPSIM_SCALE, metric)
+        case "features":
+            distance = build_features(config.features)
+            if not distance.is_differentiable:
+                raise ValueError(f"the distance '{distance.distance}' has no gradient at identical images; "
+                                 "train on cos, l2 or swd")
+            return Distortion(distance, distance.scale, distance)
         case _:
-            raise ValueError(f"distortion '{name}' is not built in yet")
+            assert_never(name)

@@ -95,7 +95,7 @@ class MLCLIPSim(nn.Module):
     def distance(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Return 1 - similarity, (N,), without the cancellation of computing it so."""
         if self.training:
-            pair = _shift(torch.cat([clamp_unit(reconstruction), image], 1), self.tower.patch_px)
+            pair = shift(torch.cat([clamp_unit(reconstruction), image], 1), self.tower.patch_px)
             reconstruction, image = pair.split(3, 1)
         if torch.is_grad_enabled() and reconstruction.requires_grad:
             return self.distance_to(reconstruction, self.see(image))
@@ -168,7 +168,7 @@ def _starts(side_px: int, size_px: int) -> list[int]:
     return [round(i * (side_px - size_px) / max(num_tiles - 1, 1)) for i in range(num_tiles)]
 
 
-def _shift(image: Tensor, patch_px: int) -> Tensor:
+def shift(image: Tensor, patch_px: int) -> Tensor:
     """Return each image moved by its own random offset in [-patch_px / 2, patch_px / 2), its border mirrored."""
     height, width = image.shape[-2:]
     margin = patch_px // 2

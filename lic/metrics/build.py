@@ -16,7 +16,10 @@ from lic.distortions.mlclipsim import Seen
 from lic.distortions.ssim import ssim
 from lic.distortions.vif import vif
 from lic.metrics.cards import CARDS
+from lic.metrics.clipiqa import build_clipiqa
+from lic.metrics.features import build_features_metric
 from lic.metrics.fidelity import ms_ssim, psnr_db
+from lic.metrics.maclip import build_maclip
 from lic.metrics.metric import Card, Metric, check_images
 
 Compare = Callable[[Tensor, Tensor], Tensor]
@@ -43,6 +46,10 @@ def _build(spec: str, config: MetricsConfig) -> Metric:
         case "mlclipsim":
             fitted = dataclasses.replace(config.mlclipsim, fitted=argument) if argument else config.mlclipsim
             return _MLCLIPSim(CARDS["mlclipsim"], build_mlclipsim(fitted), argument)
+        case "features":
+            return build_features_metric(argument, config.features)
+        case "maclip":
+            return build_maclip(argument, config.maclip)
     if name not in get_args(MetricName):
         raise ValueError(unknown("metric", name, get_args(MetricName)))
     if argument:
@@ -62,7 +69,9 @@ def _build(spec: str, config: MetricsConfig) -> Metric:
             return _Compared(CARDS["gmsd"], gmsd)
         case "vif":
             return _Compared(CARDS["vif"], vif)
-    raise ValueError(f"metric '{name}' is not built in yet")
+        case "clipiqa":
+            return build_clipiqa(config.clipiqa)
+    raise AssertionError(f"metric '{name}' has a name and a card, but no branch")
 
 
 def _lpips(trunk: str) -> Metric:

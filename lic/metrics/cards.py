@@ -24,5 +24,14 @@ CARDS: dict[MetricName, Card] = {
         Card("mlclipsim", "ML-CLIPSim", "full", "higher", -1, 1, True,
              "checkpoints/demo/clip.safetensors, an open_clip tag, or a file",
              "Apache-2.0 (ours; the encoder's own)", "Ding et al. 2026, arXiv 2605.09479"),
+        Card("features", "Features", "full", "lower", 0, inf, True,
+             "checkpoints/demo/clip.safetensors, or the backbone's: an open_clip tag, timm, torchvision, or a file",
+             "Apache-2.0 (ours; the backbone's own)", "Ghildyal et al. 2025, arXiv 2409.07650"),
+        Card("maclip", "MA-CLIP", "none", "higher", 0, inf, True,
+             "an open_clip tag (OpenAI's RN50, 408 MB as float32), or a file",
+             "Apache-2.0 (ours); OpenAI's weights MIT", "Liao et al. 2026, arXiv 2511.09948"),
+        Card("clipiqa", "CLIP-IQA", "none", "higher", 0, 1, True,
+             "an open_clip tag (OpenAI's RN50, 408 MB as float32), or a file",
+             "Apache-2.0 (ours); OpenAI's weights MIT", "Wang et al. 2023, arXiv 2207.12396"),
     )
 }  # fmt: skip

@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     folder = Path(config.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     for name in config.inputs:
-        distortion = build_distortion(name, config.metric.mlclipsim).to(device).eval()  # type: ignore[arg-type]  # checked above
+        distortion = build_distortion(name, config.metric).to(device).eval()  # type: ignore[arg-type]  # checked above
         found = probe(distortion, images, config.steps, config.seed)
         _print(name, found)
         draw_probe(name, images.cpu(), found.reconstructions, patch_px(distortion), folder / f"{name}.png")

@@ -17,7 +17,7 @@ from lic.cli import save_config
 from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import has_one_width, published_widths
 from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
-from lic.config import TrainConfig, TrainerConfig, require
+from lic.config import MetricsConfig, TrainConfig, TrainerConfig, require
 from lic.curves.runs import finish_wandb, start_wandb
 from lic.curves.table import print_results
 from lic.data.crops import Crop, Crops, StepSampler, split_folder
@@ -52,7 +52,7 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
     images = training_images(config, console)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
-    distortion = build_distortion(config.distortion, config.mlclipsim)
+    distortion = build_distortion(config.distortion, MetricsConfig(config.mlclipsim, config.features))
     module = CodecTraining(codec, distortion, config)
     if getattr(rank_zero_only, "rank", 0):  # the other processes of a distributed training only compute
         fit(module, images, Path(config.output), [LastCheckpoint(Path(config.output), console), RateTaskCallback()])

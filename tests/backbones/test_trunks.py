@@ -10,7 +10,7 @@ import torch
 
 from lic.backbones import trunks
 from lic.backbones.trunks import trunk_file
-from lic.config import MLCLIPSimConfig
+from lic.config import MetricsConfig
 from lic.distortions import LPIPS, build_distortion
 from tests.untrained import write_trunk
 
@@ -31,7 +31,7 @@ def test_what_cannot_be_downloaded_is_one_line(
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody listens
     with pytest.raises(ValueError, match=f"{file} \\({size} MB; torchvision, BSD-3-Clause") as caught:
-        build_distortion(name, MLCLIPSimConfig())  # type: ignore[arg-type]
+        build_distortion(name, MetricsConfig())  # type: ignore[arg-type]
     message = str(caught.value)
     assert "\n" not in message and f"into {home}/hub/checkpoints" in message and "without it work" in message
     assert not list(home.rglob("*.pth"))

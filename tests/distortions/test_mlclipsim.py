@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lic.backbones.clip import ClipTower
 from lic.backbones.demo import load_demo_clip
-from lic.config import MLCLIPSimConfig
+from lic.config import MetricsConfig, MLCLIPSimConfig
 from lic.data.scenes import draw_scene
 from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim
 from lic.distortions.mlclipsim import clamp_unit, tile
@@ -245,7 +245,7 @@ def test_unknown_weights_are_one_line(pretrained: str, encoder: str, message: st
 
 def test_distortion_gradient_reaches_the_image(scenes: Tensor) -> None:
     for name in ("mse", "mlclipsim"):
-        distortion = build_distortion(name, MLCLIPSimConfig()).train()
+        distortion = build_distortion(name, MetricsConfig()).train()
         reconstruction = noise(scenes, 2).requires_grad_()
         value = distortion(reconstruction, scenes)
         assert value.shape == (4,) and (value > 0).all()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from lic.config import MLCLIPSimConfig
+from lic.config import MetricsConfig
 from lic.distortions import DISTS, LPIPS, build_distortion
 from lic.images import pad_at_least, quantise
 from tests.support import noise_image
@@ -105,5 +105,5 @@ def test_autocast_does_not_round(networks: dict[str, nn.Module]) -> None:
 def test_distortions_of_that_name(networks: dict[str, nn.Module], home: Path) -> None:
     with torch.no_grad():
         for name, network in (("lpips", networks["alex"]), ("dists", networks["dists"])):
-            distortion = build_distortion(name, MLCLIPSimConfig())  # type: ignore[arg-type]
+            distortion = build_distortion(name, MetricsConfig())  # type: ignore[arg-type]
             assert torch.equal(distortion(*pair()), network(*pair())) and distortion.metric is not None

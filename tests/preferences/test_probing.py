@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lic.config import MLCLIPSimConfig
+from lic.config import MetricsConfig
 from lic.distortions import Distortion, build_distortion, mse
 from lic.preferences import probing
 
@@ -89,7 +89,7 @@ def test_a_patch_grid_is_found_and_only_there() -> None:
 
 
 def test_ml_clipsim_on_a_scene() -> None:
-    distortion = build_distortion("mlclipsim", MLCLIPSimConfig()).eval()
+    distortion = build_distortion("mlclipsim", MetricsConfig()).eval()
     scene = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     found = probing.at_identity(distortion, scene)
     assert found.is_finite and found.value < 1e-10 and found.gradient < 1e-6

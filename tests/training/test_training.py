@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from lic.codecs import build_codec, load_codec
-from lic.config import MLCLIPSimConfig, TrainConfig, TrainerConfig
+from lic.config import MetricsConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
 from lic.curves.results import Point, Results
 from lic.data.imagenet import read_imagenet
 from lic.data.scenes import scenes_root
@@ -100,7 +100,7 @@ def module(**changes: object) -> CodecTraining:
     torch.manual_seed(0)
     config = replace(SMALL, **changes)  # type: ignore[arg-type]
     codec = build_codec(config.codec, config.num_channels, config.num_latent_channels)
-    return CodecTraining(codec, build_distortion(config.distortion, config.mlclipsim), config)
+    return CodecTraining(codec, build_distortion(config.distortion, MetricsConfig(config.mlclipsim)), config)
 
 
 @pytest.mark.parametrize(("distortion", "warmup_mse"), [("mse", 0.5), ("mlclipsim", 1.0), ("mlclipsim", 0.0),

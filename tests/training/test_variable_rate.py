@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lic.codecs import build_codec, load_codec
-from lic.config import CodecName, TrainConfig, TrainerConfig
+from lic.config import CodecName, MetricsConfig, TrainConfig, TrainerConfig
 from lic.distortions import MSE_SCALE, build_distortion
 from lic.training.module import CodecTraining
 
@@ -24,7 +24,7 @@ def module(codec: CodecName, step: int, **changes: Any) -> CodecTraining:
     torch.manual_seed(0)
     config = replace(TrainConfig(lmbda=GRID, codec=codec, distortion="mse", num_channels=8, num_latent_channels=12,
                                  trainer=TrainerConfig(max_steps=100)), **changes)  # fmt: skip
-    training = CodecTraining(build_codec(codec, 8, 12, GRID), build_distortion("mse", config.mlclipsim), config)
+    training = CodecTraining(build_codec(codec, 8, 12, GRID), build_distortion("mse", MetricsConfig(config.mlclipsim)), config)
     training.codec.centre_quantiles()
     training.codec.train()
 

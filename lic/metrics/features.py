@@ -1,0 +1,39 @@
+"""The foundation-feature distance of `lic.distortions` as a metric; lower is better."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from lic.config import FeaturesConfig
+from lic.distortions import FeatureDistortion, build_features
+from lic.distortions.features import PRESETS
+from lic.metrics.cards import CARDS
+from lic.metrics.metric import Metric
+
+
+class Features(Metric):
+    """Distance of images to their references, (N,), 0 = identical; see lic/distortions/features.py."""
+
+    def __init__(self, distortion: FeatureDistortion, variant: str) -> None:
+        card = dataclasses.replace(CARDS["features"], is_differentiable=distortion.is_differentiable)
+        super().__init__(card, f"{card.title} ({variant})" if variant else None)
+        self.distortion = distortion
+
+    def prepare(self, reference: Tensor | None) -> list[Tensor]:
+        """Return the references' features."""
+        assert reference is not None, "a full-reference metric needs the reference"
+        return self.distortion.see(reference)
+
+    def measure(self, image: Tensor, seen: Sequence[Tensor]) -> Tensor:
+        """Return the distance of each image, (N,)."""
+        return self.distortion.distance_to(image, seen)
+
+
+def build_features_metric(variant: str, config: FeaturesConfig) -> Features:
+    """Return the metric; `variant` is a preset, or a backbone, that replaces the settings'."""
+    if variant in PRESETS:
+        config = dataclasses.replace(config, preset=variant)
+    elif variant:
+        config = dataclasses.replace(config, backbone=variant)
+    return Features(build_features(config), variant)

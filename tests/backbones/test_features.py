@@ -1,0 +1,204 @@
+"""Layers of foundation models against hooks put into the networks themselves."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import open_clip
+import pytest
+import timm
+import torch
+from open_clip.model import CLIPVisionCfg
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision import models
+
+from lic.backbones.demo import load_demo_clip
+from lic.backbones.features import Backbone, Source, load_backbone
+from lic.backbones.layers import ClipLayers, TimmLayers, TorchvisionLayers
+from lic.images import read_image
+
+REAL = os.environ.get("LIC_TEST_DATA")
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def hooked(network: nn.Module, modules: list[nn.Module], image: Tensor) -> list[Tensor]:
+    """What modules of a network gave, class tokens first, feature maps as tokens."""
+    found: list[Tensor] = []
+    handles = [module.register_forward_hook(lambda _module, _input, output: found.append(output.clone()))
+               for module in modules]  # fmt: skip
+    with torch.no_grad():
+        network.eval()(image)
+    for handle in handles:
+        handle.remove()
+    return [one.flatten(2).transpose(1, 2) if one.dim() == 4 else one for one in found]
+
+
+def assert_gives(backbone: Backbone, image: Tensor, expected: list[Tensor], normalise: bool = False) -> None:
+    with torch.no_grad():
+        layers = backbone(image, normalise)
+    assert len(layers) == len(expected)
+    for layer, tokens in zip(layers, expected, strict=True):
+        torch.testing.assert_close(torch.cat([layer.extra, layer.patches], 1), tokens, rtol=1e-4, atol=1e-5)
+
+
+def noise(size_px: int) -> Tensor:
+    return torch.rand(2, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> Iterator[None]:
+    torch.manual_seed(0)
+    yield
+
+
+def test_demo_gives_its_blocks_with_the_class_token_apart() -> None:
+    backbone = load_backbone("demo", [1, 4])
+    assert (backbone.num_layers, backbone.input_px, backbone.patch_px) == (6, 128, 16)
+    visual, image = load_demo_clip().visual, noise(128)
+    blocks = [visual.transformer.resblocks[i] for i in (1, 4)]
+    assert_gives(backbone, image, hooked(visual, blocks, image))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (visual.image_mean, visual.image_std))
+    assert_gives(backbone, image, hooked(visual, blocks, (image - mean) / std), normalise=True)
+    assert backbone(image)[0].patches.shape == (2, 64, 192) and backbone(image)[0].extra.shape == (2, 1, 192)
+
+
+def test_clip_resnet_gives_stem_and_stages() -> None:
+    vision = CLIPVisionCfg(layers=(1, 1, 1, 1), width=8, image_size=64)
+    text = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
+    visual = open_clip.CLIP(8, vision, text).visual
+    for parameter in visual.parameters():
+        nn.init.normal_(parameter, std=0.2)  # open_clip starts residual branches at zero
+    image = noise(64)
+    for layers in ([0, 1, 2, 3, 4], [1, 3]):
+        backbone = Backbone(Source(ClipLayers(visual), *IMAGENET, 64), layers)
+        modules = [visual.avgpool, visual.layer1, visual.layer2, visual.layer3, visual.layer4]
+        assert_gives(backbone, image, hooked(visual, [modules[layer] for layer in layers], image))
+    assert backbone.patch_px == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "size_px", "places"),
+    [
+        ("vit_tiny_patch16_224", 64, ["blocks.0", "blocks.11"]),
+        ("vit_small_patch14_reg4_dinov2", 56, ["blocks.0", "blocks.11"]),
+        ("convnext_atto", 64, ["stages.0", "stages.3"]),
+        ("mobilenetv2_035", 64, ["blocks.0", "blocks.6"]),
+    ],
+)
+def test_timm(name: str, size_px: int, places: list[str]) -> None:
+    network, image = timm.create_model(name), noise(size_px)
+    reader = TimmLayers(network, size_px)
+    last = len(reader(image, None)) - 1
+    backbone = Backbone(Source(reader, *IMAGENET, size_px), [0, last])
+    assert_gives(backbone, image, hooked(network, [network.get_submodule(place) for place in places], image))
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("resnet18", ["relu", "layer1", "layer2", "layer3", "layer4"]),
+        ("squeezenet1_1", ["features.1", "features.4", "features.7", "features.12"]),
+        ("mobilenet_v3_small", ["features.0", "features.1", "features.3", "features.8", "features.12"]),
+    ],
+)
+def test_torchvision_gives_the_last_map_of_each_resolution(name: str, places: list[str]) -> None:
+    network, image = models.get_model(name, weights=None).eval(), noise(96)
+    reader = TorchvisionLayers(network, 224)
+    assert reader.names == places
+    backbone = Backbone(Source(reader, *IMAGENET, 96), [1, 3])
+    expected = hooked(network, [network.get_submodule(places[layer]) for layer in (1, 3)], image)
+    assert_gives(backbone, image, expected)
+
+
+def test_torchvision_transformers_give_their_tokens_and_channels_last_maps() -> None:
+    network = models.VisionTransformer(32, 8, 2, 2, 16, 32).eval()
+    backbone = Backbone(Source(TorchvisionLayers(network, 32), *IMAGENET, 32))
+    assert backbone.num_layers == 2 and backbone.patch_px == 8
+    blocks = [network.encoder.layers.encoder_layer_0, network.encoder.layers.encoder_layer_1]
+    assert_gives(backbone, noise(32), hooked(network, blocks, noise(32)))
+    assert backbone.to("meta")(noise(32).to("meta"))[1].extra.device.type == "meta"  # which refuses others' tensors
+
+    swin = models.SwinTransformer([4, 4], 8, [1, 1], [1, 1], [7, 7], stochastic_depth_prob=0.0).eval()
+    backbone = Backbone(Source(TorchvisionLayers(swin, 64), *IMAGENET, 64))
+    maps: list[Tensor] = []
+    for stage in (swin.features[1], swin.features[3]):
+        stage.register_forward_hook(lambda _module, _input, output: maps.append(output.flatten(1, 2)))
+    with torch.no_grad():
+        swin(noise(64))
+    assert [tuple(one.shape) for one in maps] == [(2, 256, 8), (2, 64, 16)]
+    assert_gives(backbone, noise(64), maps)
+
+
+def test_local_files_are_loaded_behind_the_published_normalisation(tmp_path: Path) -> None:
+    plain = models.squeezenet1_1()
+    torch.save(plain.state_dict(), tmp_path / "w.pth")
+    backbone = load_backbone(f"torchvision:squeezenet1_1/{tmp_path / 'w.pth'}", [2])
+    mean, std = (torch.tensor(values)[:, None, None] for values in IMAGENET)
+    image = noise(224)
+    expected = hooked(plain, [plain.features[7]], (image - mean) / std)
+    assert_gives(backbone, image, expected, normalise=True)
+
+    network = timm.create_model("test_vit")
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    backbone = load_backbone(f"timm:test_vit/{tmp_path / 'w.safetensors'}", [0], 64)
+    network.set_input_size(img_size=(64, 64))
+    settings = timm.data.resolve_model_data_config(network)
+    mean, std = (torch.tensor(settings[name])[:, None, None] for name in ("mean", "std"))
+    expected = hooked(network, [network.blocks[0]], (noise(64) - mean) / std)
+    assert_gives(backbone, noise(64), expected, normalise=True)
+
+
+def test_described_files_take_their_channels_and_scale(tmp_path: Path) -> None:
+    network = timm.create_model("mobilenetv2_035")
+    save_file(network.state_dict(), tmp_path / "n.safetensors")
+    (tmp_path / "n.yaml").write_text("model: mobilenetv2_035\noutput: class logits\ninput_size: [96, 96]\n"
+                                     "channels: bgr\nscale: 255\nmean: [104, 117, 123]\nstd: [58, 57, 57]\n")
+    backbone = load_backbone(f"timm:{tmp_path / 'n.safetensors'}", [0])
+    assert backbone.input_px == 96
+    mean, std = torch.tensor([104.0, 117, 123])[:, None, None], torch.tensor([58.0, 57, 57])[:, None, None]
+    page = (noise(96) * 255 - mean) / std
+    assert_gives(backbone, noise(96), hooked(network, [network.blocks[0]], page.flip(1)), normalise=True)
+
+
+@pytest.mark.skipif(not REAL, reason="LIC_TEST_DATA names the folder of photographs and networks")
+def test_real_mobilenet_sees_photographs() -> None:
+    backbone = load_backbone(f"timm:{REAL}/networks/mobilenetv2_imagenet_a.timm.fp16.safetensors")
+    image = read_image(Path(str(REAL)) / "kodak24" / "kodim04.png")[..., :224, :224]
+    assert [layer.patches.shape[1] for layer in backbone(image)] == [112**2, 56**2, 28**2, 14**2, 7**2]
+
+
+def test_stays_frozen_and_in_eval_mode() -> None:
+    backbone = load_backbone("demo").train()
+    assert not any(module.training for module in backbone.modules())
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    image = noise(128).requires_grad_()
+    backbone(image)[2].patches.square().sum().backward()
+    assert image.grad is not None and image.grad.isfinite().all() and image.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "layers", "input_px", "message"),
+    [
+        ("dmo", None, None, "backbone 'dmo' is unknown; expected demo, open_clip:MODEL/TAG, timm:NAME"),
+        ("open_clip:ViT-B-32", None, None, "names no weights; expected open_clip:MODEL/TAG"),
+        ("open_clip:ViT-B-32/openai", None, None, "are for the encoder ViT-B-32-quickgelu, not ViT-B-32"),
+        ("open_clip:ViT-B-32-quickgelu/openai", None, None, "605 MB as float32"),
+        ("timm:resnet5", None, None, "did you mean 'resnet50'?"),
+        ("timm:test_vit", None, None, "for the backbone timm:test_vit/FILE, or into"),
+        ("timm:absent.safetensors", None, None, "no weights at absent.safetensors"),
+        ("timm:test_vit/absent.pth", None, None, "no weights at absent.pth"),
+        ("torchvision:fcn_resnet50", None, None, "classifier of torchvision 'fcn_resnet50' is unknown"),
+        ("demo", [6], None, "layers must be in 0 .. 5 for this backbone, got [6]"),
+        ("demo", [-1, 2], None, "layers must be in 0 .. 5 for this backbone, got [-1, 2]"),
+        ("demo", None, 100, "must be a multiple of the encoder's patch of 16 px, got 100"),
+    ],
+)
+def test_mistakes_are_one_line(
+    spec: str, layers: list[int] | None, input_px: int | None, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load_backbone(spec, layers, input_px)
+    assert "\n" not in str(caught.value)
+    assert not caplog.records
