@@ -13,7 +13,7 @@ curves results/*.json           figure and BD-rate table of results files
 report results/*.json           one HTML page about them, which opens without network
 download coco-val -o data       fetch a set: coco-val, voc2012, kodak, clic2020; for imagenet, how to get it
 dashboard --project lic         W&B workspace that compares a project's runs
-demo-networks [NAME ...]        train the embedded CLIP, classifier, detector and segmenter from nothing
+demo-networks [NAME ...]        train the embedded CLIP, classifier, detector, segmenter, or `voters` from nothing
 """
 
 import sys

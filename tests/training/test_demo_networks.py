@@ -9,9 +9,12 @@ from PIL import Image
 from safetensors import safe_open
 
 from lic.backbones import demo
+from lic.backbones.voters import load_voter
+from lic.data.drawing import COLOURS, SIZES, TEXTURES
 from lic.training.demo_arrays import draw_arrays, jpeg_compressed
-from lic.training.demo_networks import NAMES, main
+from lic.training.demo_networks import NAMES, VOTERS, main
 from lic.training.demo_scores import _box_ap50, _mean_iou
+from lic.training.voter_losses import _covariance, attribute_targets, draw_view
 
 
 @pytest.fixture(autouse=True)
@@ -21,12 +24,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def test_two_steps_make_files_that_load(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    main(["--steps", "2", "--num_scenes", "8", "--num_val", "4", "--threads", "1", "--out", str(tmp_path)])
-    torch.set_num_threads(threads)
+    few = ["--steps", "2", "--num_scenes", "8", "--num_val", "4", "--threads", "1", "--out", str(tmp_path)]
+    main(few)
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(NAMES)
+    main(["voters", *few])
+    torch.set_num_threads(threads)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted((*NAMES, *VOTERS))
     load = (demo.load_demo_clip, demo.load_demo_classifier, demo.load_demo_detector, demo.load_demo_segmenter)
     for loader in load:
         loader(tmp_path)
+    for name in VOTERS:
+        load_voter(name, tmp_path)
     with safe_open(tmp_path / "classifier.safetensors", framework="pt") as stored:
         assert {"name", "seed", "steps", "top-1", "top-1 on JPEG quality 10"} <= set(stored.metadata())
 
@@ -34,7 +42,8 @@ def test_two_steps_make_files_that_load(tmp_path: Path) -> None:
 def test_an_unknown_network_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["clop"])
-    assert "network 'clop' is unknown; choose from: clip, classifier, detector, segmenter" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "network 'clop' is unknown; choose from: clip, classifier, detector, segmenter, mobilenet" in error
 
 
 def test_jpeg_is_pillow_s(tmp_path: Path) -> None:
@@ -59,3 +68,33 @@ def test_perfect_answers_score_one() -> None:
 
     assert _box_ap50(oracle, scenes) == pytest.approx(1)  # type: ignore[arg-type]
     assert _mean_iou(scenes.masks, scenes.masks) == 1
+
+
+def test_captions_tell_the_main_object_s_attributes() -> None:
+    scenes = draw_arrays("val", 16)
+    targets = attribute_targets(scenes)
+    for row, caption in enumerate(scenes.captions):
+        size, colour, texture = (
+            list(names)[index]
+            for names, index in (
+                (SIZES, targets.size[row]), (COLOURS, targets.colour[row]), (TEXTURES, targets.texture[row])
+            )
+        )  # fmt: skip
+        assert str(caption).startswith(f"a {size} {colour} {texture} ")
+    assert torch.equal(targets.box, torch.from_numpy(scenes.boxes[:, 0]))
+
+
+def test_a_view_shifts_mirrors_and_recolours_but_never_resamples() -> None:
+    ramp = torch.linspace(0.4, 0.6, 64).expand(1, 3, 64, 64)
+    view = draw_view(ramp, np.random.default_rng(0))
+    for channel, original in zip(view[0], ramp[0], strict=True):
+        assert len(channel.unique()) <= len(original.unique())  # no value between two pixels'
+    assert not torch.equal(view, draw_view(ramp, np.random.default_rng(1)))
+
+
+def test_vicreg_by_hand() -> None:
+    # two dimensions that carry the same values of variance 4: nothing to spread, everything shared
+    column = torch.tensor([-2.0, 2.0, -2.0, 2.0]) * (3 / 4) ** 0.5
+    z = torch.stack([column, column], 1)
+    assert float(_covariance(z)) == pytest.approx(2 * 4**2 / 2)
+    assert float(_covariance(torch.stack([column, column[[0, 1, 3, 2]]], 1))) == pytest.approx(0, abs=1e-6)
