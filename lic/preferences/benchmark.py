@@ -12,7 +12,7 @@ Writes OUT/benchmark.csv (a number in each line), .md, .png, and OUT/significanc
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from rich.console import Console
@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lic.backbones.demo import load_demo_clip
 from lic.backbones.device import pick_device
-from lic.cli import parse_config, save_config
-from lic.config import MetricsConfig
+from lic.cli import parse_config, save_config, unknown
+from lic.config import MetricName, MetricsConfig
 from lic.data.subset import subset
 from lic.images import write_file
 from lic.metrics import Metric, build_metric
@@ -66,6 +66,9 @@ def main(argv: list[str]) -> None:
         raise ValueError("name at least one set: --sets pcmp:FOLDER tid2013:FOLDER ...")
     if not config.metrics:
         raise ValueError("name at least one metric: --metrics psnr mlclipsim ...")
+    for name in config.metrics:
+        if name.partition(":")[0] not in get_args(MetricName):
+            raise ValueError(unknown("metric", name, get_args(MetricName)))
     console = new_console()
     sets = _load(config)
     built = build_all(config.metrics, config.metric, pick_device(config.device), console)

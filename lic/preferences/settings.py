@@ -70,6 +70,21 @@ class BenchmarkConfig:
 
 
 @dataclass(frozen=True)
+class InspectConfig:
+    """Show what a set on disk holds."""
+
+    inputs: list[str] = field(default_factory=list)
+    """NAME:FOLDER, or any folder (the flag may be left out: `inspect tid2013:FOLDER`)"""
+    columns: str | None = None
+    """mpd: YAML that maps a manifest's columns (lic/preferences/sets)"""
+    split: str = "all"
+    """part of a set that is split: test, fit or all"""
+
+    def __post_init__(self) -> None:
+        require(len(self.inputs) > 0, "name a set or a folder")
+
+
+@dataclass(frozen=True)
 class FitConfig:
     """Fit ML-CLIPSim's weights and temperature to the votes of PCMP."""
 

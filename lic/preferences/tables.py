@@ -96,7 +96,7 @@ def print_part(part: Part, console: Console | None = None) -> None:
     console = console or new_console()
     console.print(table)
     console.print(LEGEND, markup=False, highlight=False)
-    for line in dict.fromkeys(_notes(part)):
+    for line in _notes(part):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -107,15 +107,20 @@ def new_console() -> Console:
 
 
 def _notes(part: Part) -> Iterator[str]:
+    """Yield a line for each metric and note about values over all, with the statistics unless they are all."""
+    noted: dict[tuple[str, str], list[str]] = {}
     for row in part.rows:
         if row.kind == OVERALL and row.note:
-            yield f"{row.metric}, {TITLES[row.statistic]}: {row.note}"
+            noted.setdefault((row.metric, row.note), []).append(row.statistic)
+    for (metric, note), statistics in noted.items():
+        which = "" if len(statistics) == len(part.statistics) else f", {', '.join(TITLES[each] for each in statistics)}"
+        yield f"{metric}{which}: {note}"
 
 
 def to_markdown(part: Part) -> str:
     """Return the table of `print_part`, then the headline of each kind of distortion, and what differs."""
     lines = [f"## {part.title}", "", *_table(["", "metric", *(TITLES[each] for each in part.statistics)], _cells(part))]
-    lines += ["", LEGEND + ".", *(f"\n{line}." for line in dict.fromkeys(_notes(part)))]
+    lines += ["", LEGEND + ".", *(f"\n{line}." for line in _notes(part))]
     kinds = list(dict.fromkeys(row.kind for row in part.rows if row.kind != OVERALL))
     if kinds:
         metrics = part.ranked()
