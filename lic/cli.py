@@ -113,6 +113,14 @@ def _show(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _set_bare_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
+    """Return argv with `--json` written as `--json=true` where no value follows."""
+    has_value = [*(word.lower() in ("true", "false") for word in argv[1:]), False]
+    return [
+        f"{word}=true" if word in flags and not has else word for word, has in zip(argv, has_value, strict=True)
+    ]
+
+
 def _name_inputs(argv: Sequence[str], list_flags: set[str]) -> list[str]:
     """Return argv with the words that are no flag's value as `--inputs=["a.png", "b.png"]`."""
     flags: list[str] = []
@@ -199,7 +207,7 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser.add_argument("--config", action="config", help="YAML file with any of the settings below")
     parser.add_class_arguments(config_class, as_group=False)
     try:
-        argv = [_SHORT.get(word, word) for word in argv]
+        argv = _set_bare_flags([_SHORT.get(word, word) for word in argv], _flags_of_type(config_class, "bool"))
         _check_yaml(argv)
         list_flags, scalar_flags = (_flags_of_type(config_class, kind) for kind in ("list[", "float | list["))
         if "--inputs" in list_flags:

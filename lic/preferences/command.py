@@ -31,9 +31,11 @@ def main(argv: list[str]) -> int | None:
         case "benchmark":
             from lic.preferences import benchmark
 
-            return benchmark.main(arguments)
+            benchmark.main(arguments)
+            return 0
         case "inspect":
             from lic.preferences import inspection
 
-            return inspection.main(arguments)
+            inspection.main(arguments)
+            return 0
     fail("lic preferences", unknown("command", name, COMMANDS))

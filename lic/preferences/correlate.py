@@ -18,7 +18,7 @@ from lic.preferences.settings import CorrelateConfig
 
 def main(argv: list[str]) -> None:
     """Print the correlations of two columns of a CSV file."""
-    config = parse_config(CorrelateConfig, _with_flag(argv), "lic correlate", "Correlate scores with opinions.")
+    config = parse_config(CorrelateConfig, argv, "lic correlate", "Correlate scores with opinions.")
     from lic.preferences.statistics import correlate
 
     path = Path(config.inputs[0]).expanduser()
@@ -37,12 +37,6 @@ def main(argv: list[str]) -> None:
         if fit.reason:
             values[f"{name}_reason"] = fit.reason
     sys.stdout.write(json.dumps(values, indent=2) + "\n" if config.json else _as_text(values))
-
-
-def _with_flag(argv: list[str]) -> list[str]:
-    """Return argv with a bare `--json` written as a setting, which takes a value."""
-    has_value = [*(word in ("true", "false") for word in argv[1:]), False]
-    return ["--json=true" if word == "--json" and not has else word for word, has in zip(argv, has_value, strict=True)]
 
 
 def _as_text(values: dict[str, float | str | None]) -> str:

@@ -1,6 +1,7 @@
 """The settings of the commands about preferences; like `lic.config`, whose second half it is, it imports no torch."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lic.config import MetricsConfig, require
 
@@ -51,7 +52,7 @@ class BenchmarkConfig:
     """names (python -m lic metrics), with an argument after a colon: mlclipsim:weights.json"""
     out: str = "runs/benchmark"
     """folder for CSV, Markdown, figure and the metrics' scores (kept: an interrupted run goes on)"""
-    split: str = "test"
+    split: Literal["test", "fit", "all"] = "test"
     """part of a set that is split: test, fit or all"""
     limit: int | None = None
     """use only so many references of each set: a fixed subset, the smallest SHA-256 of their names"""
@@ -77,7 +78,7 @@ class InspectConfig:
     """NAME:FOLDER, or any folder (the flag may be left out: `inspect tid2013:FOLDER`)"""
     columns: str | None = None
     """mpd: YAML that maps a manifest's columns (lic/preferences/sets)"""
-    split: str = "all"
+    split: Literal["test", "fit", "all"] = "all"
     """part of a set that is split: test, fit or all"""
 
     def __post_init__(self) -> None:

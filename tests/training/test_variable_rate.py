@@ -24,7 +24,8 @@ def module(codec: CodecName, step: int, **changes: Any) -> CodecTraining:
     torch.manual_seed(0)
     config = replace(TrainConfig(lmbda=GRID, codec=codec, distortion="mse", num_channels=8, num_latent_channels=12,
                                  trainer=TrainerConfig(max_steps=100)), **changes)  # fmt: skip
-    training = CodecTraining(build_codec(codec, 8, 12, GRID), build_distortion("mse", MetricsConfig(config.mlclipsim)), config)
+    distortion = build_distortion("mse", MetricsConfig(config.mlclipsim))
+    training = CodecTraining(build_codec(codec, 8, 12, GRID), distortion, config)
     training.codec.centre_quantiles()
     training.codec.train()
 

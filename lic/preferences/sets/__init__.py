@@ -27,7 +27,7 @@ SETS = ("pcmp", "mpd", "tid2013", "kadid10k", "live", "csiq", "pipal", "bapps", 
 ListedName = Literal["mpd", "tid2013", "kadid10k", "live", "csiq", "pipal", "bapps", "pieapp"]
 
 
-def load_set(spec: str, split: str = "test", columns: str | None = None) -> PreferenceSet:
+def load_set(spec: str, split: Split = "test", columns: str | None = None) -> PreferenceSet:
     """Return a set, checked, its images unread.
 
     Args:
@@ -39,8 +39,6 @@ def load_set(spec: str, split: str = "test", columns: str | None = None) -> Pref
         ValueError: in one line: unknown name, no such folder, missing files, other counts or labels than published.
     """
     name, folder = split_name(spec)
-    if split not in get_args(Split):
-        raise ValueError(unknown("split", split, get_args(Split)))
     if name == "pcmp":
         from lic.preferences.pcmp import as_preference_set as pairs_of
         from lic.preferences.pcmp import load_pcmp
