@@ -115,7 +115,8 @@ def _show(value: Any) -> str:
 
 def _set_bare_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
     """Return argv with `--json` written as `--json=true` where no value follows."""
-    has_value = [*(word.lower() in ("true", "false") for word in argv[1:]), False]
+    following = [*argv[1:], ""][: len(argv)]
+    has_value = [word.lower() in ("true", "false") for word in following]
     return [
         f"{word}=true" if word in flags and not has else word for word, has in zip(argv, has_value, strict=True)
     ]

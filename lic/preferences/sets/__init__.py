@@ -9,7 +9,7 @@ allow research and ask for their own forms to be signed.
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 from lic.cli import unknown
 from lic.preferences.opinions import PreferenceSet
