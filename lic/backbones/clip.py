@@ -127,7 +127,8 @@ def _check_activation(pretrained: str, encoder: str) -> None:
     has_quick = bool((open_clip.get_model_config(encoder) or {}).get("quick_gelu", False))
     if published and bool(published.get("quick_gelu", False)) != has_quick:
         other = encoder.removesuffix("-quickgelu") if has_quick else f"{encoder}-quickgelu"
-        raise ValueError(f"QuickGELU mismatch: weights '{pretrained}' are for the encoder {other}, not {encoder}")
+        other = f"the encoder {other}" if other in open_clip.list_models() else "none of open_clip's encoders"
+        raise ValueError(f"QuickGELU mismatch: weights '{pretrained}' are for {other}, not {encoder}")
 
 
 @contextmanager
