@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lic.backbones.demo import load_demo_clip
 from lic.backbones.layers import as_tokens
+from lic.backbones.size import size_of
 
 
 class ClipFeatures(NamedTuple):
@@ -121,7 +122,7 @@ def load_open_clip(pretrained: str, encoder: str, others: Sequence[str] = ()) ->
         with _silent_log():  # open_clip tells of a failure there too
             return open_clip.create_model(encoder, pretrained=pretrained)
     except Exception as error:  # open_clip, the hub's client and torch raise whatever they like
-        reason = textwrap.shorten(str(error) or type(error).__name__, 160, placeholder=" ...")
+        reason = textwrap.shorten(str(error) or type(error).__name__, 110, placeholder=" ...")
         where = "" if Path(pretrained).is_file() else f"; {_whereabouts(encoder, pretrained)}"
         where += f"; without them works: {', '.join(others)}" if others else ""
         raise ValueError(f"weights '{pretrained}' of {encoder} cannot be loaded: {reason}{where}") from error
@@ -133,7 +134,8 @@ def _check_activation(pretrained: str, encoder: str) -> None:
     has_quick = bool((open_clip.get_model_config(encoder) or {}).get("quick_gelu", False))
     if published and bool(published.get("quick_gelu", False)) != has_quick:
         other = encoder.removesuffix("-quickgelu") if has_quick else f"{encoder}-quickgelu"
-        raise ValueError(f"QuickGELU mismatch: weights '{pretrained}' are for the encoder {other}, not {encoder}")
+        other = f"the encoder {other}" if other in open_clip.list_models() else "none of open_clip's encoders"
+        raise ValueError(f"QuickGELU mismatch: weights '{pretrained}' are for {other}, not {encoder}")
 
 
 @contextmanager
@@ -148,14 +150,13 @@ def _silent_log() -> Iterator[None]:
 
 def _whereabouts(encoder: str, tag: str) -> str:
     """Return where a tag's weights lie, how large they are, and where to put them."""
-    published = open_clip.get_pretrained_cfg(encoder, tag)
-    hub, file = published.get("hf_hub", "").strip("/"), published.get("url")
-    source = " or ".join([*([f"https://huggingface.co/{hub}"] if hub else []), *([file] if file else [])])
-    with _silent_log(), torch.device("meta"):  # counts its parameters without making them
-        model = open_clip.create_model(encoder, load_weights=False, device="meta")
-    size_mb = sum(weight.numel() for weight in model.parameters()) * 4 / 1e6
-    return (f"they lie at {source} ({size_mb:.0f} MB as float32, less as float16; its licence is there): "
-            "give a local file in place of the tag, or fetch them into ~/.cache/huggingface with its client")
+    # every tag has a place there; OpenAI's own files are TorchScript archives, which are not opened here
+    repository = "/".join(open_clip.get_pretrained_cfg(encoder, tag)["hf_hub"].split("/")[:2])
+    with _silent_log():
+        size = size_of(lambda: open_clip.create_model(encoder, load_weights=False, device="meta"))
+    return (f"download open_clip_model.safetensors ({size} as float32; its licence is there) from "
+            f"https://huggingface.co/{repository} and give the file's path in place of the tag, or fetch it into "
+            "~/.cache/huggingface with its client")
 
 
 def image_statistics(visual: nn.Module) -> tuple[list[float], list[float]]:

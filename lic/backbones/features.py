@@ -10,6 +10,7 @@ A transformer's layers are the outputs of its blocks, before the last norm. A co
 feature maps of each resolution, as in timm's `feature_info`.
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from torchvision import models
 
 from lic.backbones.clip import ClipTower, load_open_clip
 from lic.backbones.demo import load_demo_clip
-from lic.backbones.layers import ClipLayers, Reader, TimmLayers, TorchvisionLayers
+from lic.backbones.layers import ClipLayers, Reader, TimmLayers, Tokens, TorchvisionLayers
 from lic.backbones.published import check_name, load_timm, load_timm_file, load_torchvision
 
 _ELSEWHERE = "without it works the backbone 'demo'"
@@ -78,13 +79,21 @@ class Backbone(nn.Module):
         self.input_px, self.is_bgr = source.input_px, source.is_bgr
         self.register_buffer("mean", torch.tensor(source.mean))
         self.register_buffer("std", torch.tensor(source.std))
-        with torch.no_grad():
-            probed = self.reader(torch.zeros(1, 3, self.input_px, self.input_px), None)
+        probed = self._probe()
         self.num_layers = len(probed)
         self.patch_px = round(self.input_px / min(patches.shape[1] for patches, _ in probed) ** 0.5)
         self.layers = sorted(set(layers)) if layers is not None else list(range(self.num_layers))
         if not self.layers or not 0 <= self.layers[0] <= self.layers[-1] < self.num_layers:
             raise ValueError(f"layers must be in 0 .. {self.num_layers - 1} for this backbone, got {layers}")
+
+    @torch.no_grad()
+    def _probe(self) -> list[Tokens]:
+        try:
+            layers: list[Tokens] = self.reader(torch.zeros(1, 3, self.input_px, self.input_px), None)
+            return layers
+        except (RuntimeError, AssertionError) as error:  # too small for its strides, or not a size that it takes
+            reason = textwrap.shorten(str(error) or type(error).__name__, 110, placeholder=" ...")
+            raise ValueError(f"this backbone takes no windows of {self.input_px} px: {reason}") from error
 
     def train(self, mode: bool = True) -> "Backbone":
         """Stay in eval mode: the backbone is a measuring instrument."""

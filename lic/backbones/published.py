@@ -24,6 +24,7 @@ from torchvision import models
 from torchvision.transforms.functional import to_pil_image
 
 from lic.backbones.description import Description, Kind, fit_image, read_description
+from lic.backbones.size import size_of
 
 _ELSEWHERE = (
     "without it work --network onnx:FILE.onnx, --network_weights FILE and, without --data_root, the demo scenes"
@@ -110,13 +111,7 @@ def build_torchvision(name: str, weights: str | None, device: torch.device) -> T
 
 
 def load_torchvision(name: str, weights: str | None, elsewhere: str = _ELSEWHERE) -> nn.Module:
-    """Return torchvision's network with its DEFAULT published weights, or those of a local file.
-
-    Args:
-        name: one of torchvision's.
-        weights: a local .safetensors, .pth or .pt file.
-        elsewhere: what a message says of what works without them.
-    """
+    """Return torchvision's network; `elsewhere` is what a message says of what works without its weights."""
     published = models.get_model_weights(name).DEFAULT
     if weights is not None:
         with _hub_that_holds(Path(weights), published.url), _fitting(name, weights):
@@ -192,13 +187,7 @@ def build_timm(name: str, weights: str | None, device: torch.device) -> TorchNet
 def load_timm(
     name: str, weights: str | None, flag: str = "--network_weights FILE", elsewhere: str = _ELSEWHERE
 ) -> nn.Module:
-    """Return timm's network with its published weights, or those of a local file.
-
-    Args:
-        name: one of timm's.
-        weights: a local .safetensors, .pth or .pt file.
-        flag, elsewhere: what a message says of where to name a file, and of what works without it.
-    """
+    """Return timm's network; `flag` and `elsewhere` are for a message: where to name a file, what works without."""
     if weights is not None:
         state = _read_weights(Path(weights))
         with _fitting(name, weights):
@@ -211,9 +200,8 @@ def load_timm(
         source = f"https://huggingface.co/{published.hf_hub_id}" if published and published.hf_hub_id else "timm"
         folder = os.environ.get("HF_HOME", "~/.cache/huggingface")
         reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        with torch.device("meta"):  # counts its parameters without making them
-            size_mb = sum(one.numel() for one in timm.create_model(name).parameters()) * 4 / 1e6
-        raise ValueError(f"the weights of {name} ({size_mb:.0f} MB) cannot be had ({reason}): download them from "
+        size = size_of(lambda: timm.create_model(name))
+        raise ValueError(f"the weights of {name} ({size}) cannot be had ({reason}): download them from "
                          f"{source} (licence {published.license if published else 'unknown'}) for {flag}, or into "
                          f"{folder} with its client; {elsewhere}") from error
     return network

@@ -83,8 +83,12 @@ def _sliced_wasserstein(a: Tensor, b: Tensor) -> Tensor:
     num_layers = a.shape[-3]
     generator = torch.Generator().manual_seed(0)
     directions = F.normalize(torch.randn(num_layers, num_layers, generator=generator)).to(a)
-    ordered = [torch.einsum("...kn,mk->...mn", x.flatten(-2), directions).sort(-1).values for x in (a, b)]
-    return (ordered[0] - ordered[1]).square().mean(-2).sum(-1)
+    x, y = (one.flatten(-2) for one in (a, b))
+    squared = [
+        ((direction[:, None] * x).sum(-2).sort(-1).values - (direction[:, None] * y).sum(-2).sort(-1).values).square()
+        for direction in directions  # a matrix product would go to bf16 in autocast
+    ]
+    return torch.stack(squared).mean(0).sum(-1)
 
 
 def _rows(stack: Tensor) -> Tensor:

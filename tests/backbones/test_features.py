@@ -169,6 +169,12 @@ def test_real_mobilenet_sees_photographs() -> None:
     assert [layer.patches.shape[1] for layer in backbone(image)] == [112**2, 56**2, 28**2, 14**2, 7**2]
 
 
+def test_windows_that_are_too_small_are_one_line(tmp_path: Path) -> None:
+    torch.save(models.squeezenet1_1().state_dict(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"this backbone takes no windows of 8 px: [^\n]+$"):
+        load_backbone(f"torchvision:squeezenet1_1/{tmp_path / 'w.pth'}", input_px=8)
+
+
 def test_stays_frozen_and_in_eval_mode() -> None:
     backbone = load_backbone("demo").train()
     assert not any(module.training for module in backbone.modules())

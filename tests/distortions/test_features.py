@@ -220,8 +220,9 @@ def test_any_size(height: int, width: int) -> None:
             assert build_features(config)(1 - image, image).item() > 0
 
 
-def test_bf16_stays_near_and_never_negative() -> None:
-    metric, image = build_features(FeaturesConfig()), scenes(2)
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_bf16_stays_near_and_never_negative(name: FeatureDistance) -> None:
+    metric, image = build_features(FeaturesConfig(distance=name)), scenes(2)
     with torch.no_grad():
         exact = metric(noisy(image), image)
         with torch.autocast("cpu", torch.bfloat16):
