@@ -164,7 +164,7 @@ def test_images_are_judged_alone_without_reference_and_with_gradient(name: str, 
 @pytest.mark.parametrize("name", ["maclip", "clipiqa"])
 def test_runs_where_its_weights_are(name: str, files: dict[str, Path]) -> None:
     """On the device without memory, which refuses tensors of any other."""
-    values = metric(name, files).to("meta")(noise(300, 240).to("meta"))
+    values = metric(name, files).to("meta").measure(noise(300, 240).to("meta"), None)
     assert values.device.type == "meta" and values.shape == (2,)
 
 
