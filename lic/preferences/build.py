@@ -2,7 +2,8 @@
 
 python -m lic preferences build --out pcmp --num_references 20          in seconds, on demo scenes
 python -m lic preferences build --out pcmp                              3200 pairs on demo scenes, nine small networks
-python -m lic preferences build --out pcmp --data photos --network resnet50 onnx:yolox_nano_coco80_416.onnx
+python -m lic preferences build --out pcmp --data photos                photographs, seven networks of torchvision
+python -m lic preferences build --out pcmp --data photos --network vit_b_16 onnx:yolox_nano_coco80_416.onnx
 
 A network prefers the image on which its prediction stays nearer to its own on the reference (lic/preferences/
 consistency.py); a pair's soft label is the share of votes. References and voters are both split, for fitting and for
@@ -36,7 +37,7 @@ from lic.preferences.plan import Plan, begin, make_plan
 from lic.preferences.settings import BuildConfig
 from lic.preferences.strengths import Pixels
 from lic.preferences.vote_agreement import Statistics, measure_agreement, print_agreement
-from lic.preferences.voters import Voter, ask, build_voters, vote
+from lic.preferences.voters import PHOTOGRAPH_VOTERS, Voter, ask, build_voters, vote
 
 PROG = "lic preferences build"
 
@@ -57,10 +58,8 @@ def build(config: BuildConfig, console: Console) -> None:
         ValueError: in one line: nothing to build from, unknown networks, or a folder of something else.
     """
     start, folder = perf_counter(), Path(config.out)
-    require(config.data is None or bool(config.network),
-            "--data needs --network: the demo world's networks know its scenes alone; name networks of torchvision or "
-            "timm, onnx:FILE.onnx or timm:FILE.safetensors")
-    voters = build_voters(config.network, config.test_network, pick_device(config.device))
+    names = config.network or (PHOTOGRAPH_VOTERS if config.data else None)
+    voters = build_voters(names, config.test_network, pick_device(config.device))
     cards = [voter.card for voter in voters]
     plan = make_plan(config, cards)
     begin(folder, plan)

@@ -20,7 +20,7 @@ from lic.preferences.match import Matched, draw_pairs
 from lic.preferences.plan import Source
 from lic.preferences.strengths import Pixels
 
-AHEAD = 3  # references drawn ahead of the votes, for each process
+AHEAD = 1  # references drawn ahead of the votes, for each process; an interruption loses no more
 
 
 class Job(NamedTuple):

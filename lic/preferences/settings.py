@@ -15,7 +15,7 @@ class BuildConfig:
     data: str | None = None
     """folder of photographs; default demo scenes that no network was trained on"""
     network: list[str] | None = None
-    """voters: names of torchvision or timm, onnx:FILE.onnx, timm:FILE.safetensors; without --data, the demo world's"""
+    """voters, as eval.py takes them (names, onnx:FILE, timm:FILE); default small ones, with --data torchvision's"""
     test_network: list[str] | None = None
     """those of the voters that are held out for testing; default about a third, of families of their own"""
     num_references: int = 400

@@ -97,7 +97,6 @@ def test_mistakes_are_one_line(small_pcmp: PCMP, tmp_path: Path, capsys: pytest.
     (tmp_path / "full" / "letter.txt").write_text("mine")
     out = ("--out", str(tmp_path / "new"))
     assert "is not an empty folder" in fails(capsys, "--out", str(tmp_path / "full"))
-    assert "--data needs --network" in fails(capsys, *out, "--data", str(tmp_path))
     means = tmp_path / "means.onnx"
     save_onnx(means, [helper.make_node("ReduceMean", ["image"], ["out"], axes=[2, 3], keepdims=0)], (32, 32))
     spec = describe(means, output="class logits", input_size=[32, 32])

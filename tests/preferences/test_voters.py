@@ -12,7 +12,7 @@ from lic.backbones.voters import BUILDERS, VoterName, load_voter, voters_folder
 from lic.data.drawing import draw_scene
 from lic.preferences import voters
 from lic.preferences.consistency import Task
-from lic.preferences.voters import TIE, Card, ask, build_voters, family_of, vote
+from lic.preferences.voters import PHOTOGRAPH_VOTERS, TIE, Card, ask, build_voters, family_of, vote
 from lic.training.demo_arrays import SceneArrays, draw_arrays
 from lic.training.demo_scores import score_network
 
@@ -108,6 +108,8 @@ def held_out_families(families: Sequence[str]) -> set[str]:
 def test_a_third_is_held_out_by_family() -> None:
     assert held_out_families(["resnet", "resnet", "resnet", "vit", "swin", "swin"]) == {"vit", "swin"}
     assert held_out_families(["resnet", "vit"]) == {"resnet"}
+    families = [family_of(name) for name in PHOTOGRAPH_VOTERS]
+    assert held_out_families(families) == {"convnext", "vit", "mobilenet"}
     assert held_out_families(["resnet", "resnet"]) == set()
 
 
