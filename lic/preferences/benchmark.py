@@ -69,8 +69,20 @@ def main(argv: list[str]) -> None:
     for name in config.metrics:
         if name.partition(":")[0] not in get_args(MetricName):
             raise ValueError(unknown("metric", name, get_args(MetricName)))
-    console = new_console()
-    sets = _load(config)
+    benchmark(_load(config), config, new_console())
+
+
+def benchmark(sets: Sequence[tuple[str, PreferenceSet]], config: BenchmarkConfig, console: Console) -> None:
+    """Measure, judge, print and write.
+
+    Args:
+        sets: with the words that name them, under which values are kept.
+        config: all but the sets counts.
+        console: what is printed on.
+
+    Raises:
+        ValueError: in one line: no metric can be had, an image that cannot be read or does not fit its reference.
+    """
     built = build_all(config.metrics, config.metric, pick_device(config.device), console)
     folder = Path(config.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +116,8 @@ def build_all(names: Sequence[str], config: MetricsConfig, device: torch.device,
             built.titles[name] = built.metrics[name].title
         except ValueError as error:
             built.failed[name] = " ".join(str(error).split())
-            built.titles[name] = name
+            kind, colon, argument = name.partition(":")
+            built.titles[name] = f"{kind}{colon}{Path(argument).name}"
             console.print(f"{name} is left out: {built.failed[name]}", markup=False, highlight=False, soft_wrap=True)
     if not built.metrics:
         raise ValueError(f"no metric can be had; {next(iter(built.failed.values()))}")
