@@ -58,8 +58,8 @@ class Outcome(NamedTuple):
     contrasts: list[Contrast]
 
 
-def main(argv: list[str]) -> None:
-    """Run the benchmark that the command line describes."""
+def main(argv: list[str]) -> int:
+    """Run the benchmark that the command line describes; return 0, the exit code."""
     config = parse_config(BenchmarkConfig, argv, "lic preferences benchmark",
                           "Measure how well metrics follow the preferences of machines and people.")  # fmt: skip
     if not config.sets:
@@ -70,6 +70,7 @@ def main(argv: list[str]) -> None:
         if name.partition(":")[0] not in get_args(MetricName):
             raise ValueError(unknown("metric", name, get_args(MetricName)))
     benchmark(_load(config), config, new_console())
+    return 0
 
 
 def benchmark(sets: Sequence[tuple[str, PreferenceSet]], config: BenchmarkConfig, console: Console) -> None:
