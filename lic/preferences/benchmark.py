@@ -58,8 +58,8 @@ class Outcome(NamedTuple):
     contrasts: list[Contrast]
 
 
-def main(argv: list[str]) -> None:
-    """Run the benchmark that the command line describes."""
+def main(argv: list[str]) -> int:
+    """Run the benchmark that the command line describes; return 0, the exit code."""
     config = parse_config(BenchmarkConfig, argv, "lic preferences benchmark",
                           "Measure how well metrics follow the preferences of machines and people.")  # fmt: skip
     if not config.sets:
@@ -69,8 +69,21 @@ def main(argv: list[str]) -> None:
     for name in config.metrics:
         if name.partition(":")[0] not in get_args(MetricName):
             raise ValueError(unknown("metric", name, get_args(MetricName)))
-    console = new_console()
-    sets = _load(config)
+    benchmark(_load(config), config, new_console())
+    return 0
+
+
+def benchmark(sets: Sequence[tuple[str, PreferenceSet]], config: BenchmarkConfig, console: Console) -> None:
+    """Measure, judge, print and write.
+
+    Args:
+        sets: with the words that name them, under which values are kept.
+        config: all but the sets counts.
+        console: what is printed on.
+
+    Raises:
+        ValueError: in one line: no metric can be had, an image that cannot be read or does not fit its reference.
+    """
     built = build_all(config.metrics, config.metric, pick_device(config.device), console)
     folder = Path(config.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +117,8 @@ def build_all(names: Sequence[str], config: MetricsConfig, device: torch.device,
             built.titles[name] = built.metrics[name].title
         except ValueError as error:
             built.failed[name] = " ".join(str(error).split())
-            built.titles[name] = name
+            kind, colon, argument = name.partition(":")
+            built.titles[name] = f"{kind}{colon}{Path(argument).name}"
             console.print(f"{name} is left out: {built.failed[name]}", markup=False, highlight=False, soft_wrap=True)
     if not built.metrics:
         raise ValueError(f"no metric can be had; {next(iter(built.failed.values()))}")

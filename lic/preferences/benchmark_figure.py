@@ -16,6 +16,7 @@ from lic.preferences.followed import MAJORITY, OVERALL
 from lic.preferences.tables import TITLES, Part
 
 CHANCE = 0.5
+MAX_CHARACTERS = 28
 
 
 def draw_benchmark(parts: Sequence[Part], path: Path, no_reference: set[str]) -> None:
@@ -44,23 +45,28 @@ def draw_benchmark(parts: Sequence[Part], path: Path, no_reference: set[str]) ->
 
 
 def _draw_panel(axis: Axes, part: Part, no_reference: set[str]) -> None:
-    metrics = [metric for metric in part.ranked() if metric != MAJORITY]
-    for place, metric in enumerate(metrics):
-        row = part.find(metric, OVERALL, part.headline)
-        if row is None or row.value is None:
-            continue
+    found = [part.find(metric, OVERALL, part.headline) for metric in part.ranked() if metric != MAJORITY]
+    rows = [(row, row.value) for row in found if row is not None and row.value is not None]
+    for place, (row, value) in enumerate(rows):
+        metric = row.metric
         colour = COLOURS[0] if metric.startswith("ML-CLIPSim") else COLOURS[1]
         if row.low is not None and row.high is not None:
             axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.6, alpha=0.6, zorder=2)
         inside = "white" if metric in no_reference else colour
-        axis.plot([row.value], [place], "o", markersize=6, color=colour, markerfacecolor=inside, zorder=3)
+        axis.plot([value], [place], "o", markersize=6, color=colour, markerfacecolor=inside, zorder=3)
     if part.headline == "2afc":
         axis.axvline(CHANCE, color=GREYS[0], linestyle=(0, (5, 2)), linewidth=1)
         bound = part.find(MAJORITY, OVERALL, part.headline)
         if bound is not None and bound.value is not None:
             axis.axvline(bound.value, color=GREYS[2], linewidth=1)
-    axis.set_yticks(range(len(metrics)), metrics)
-    axis.set_ylim(len(metrics) - 0.5, -0.5)
+    axis.set_yticks(range(len(rows)), [_shortened(row.metric) for row, _ in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
     axis.set_xlabel(TITLES[part.headline])
     axis.set_title(part.title.replace(": ", "\n", 1), loc="left", fontsize=10, fontweight="bold")
+
+
+def _shortened(name: str) -> str:
+    """Return a name whose middle is left out where it is long: variants differ at the end."""
+    half = MAX_CHARACTERS // 2
+    return name if len(name) <= MAX_CHARACTERS else f"{name[: half - 1]}…{name[-half:]}"

@@ -56,7 +56,7 @@ def read_columns(path: Path, *names: str) -> list[list[float]]:
     Raises:
         ValueError: in one line: no such file or column, a cell that is no finite number (with its line).
     """
-    from lic.preferences.sets.text import number, read_table
+    from lic.preferences.label_files import number, read_table
 
     if not path.is_file():
         raise ValueError(f"no file {path}")

@@ -40,8 +40,8 @@ A column map for what these tables hold (--columns FILE.yaml); lines that do not
 """
 
 
-def main(argv: list[str]) -> None:
-    """Show what a set or a folder holds."""
+def main(argv: list[str]) -> int:
+    """Show what a set or a folder holds; return 0, the exit code."""
     config = parse_config(InspectConfig, argv, "lic preferences inspect", "Show what a set on disk holds.")
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for spec in config.inputs:
@@ -53,6 +53,7 @@ def main(argv: list[str]) -> None:
             lines = _describe_set(spec, config)
         for line in lines:
             console.print(line)
+    return 0
 
 
 def _folder_of(spec: str) -> Path:

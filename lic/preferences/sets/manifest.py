@@ -25,8 +25,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import yaml
 
 from lic.cli import unknown
+from lic.preferences.label_files import number, read_table, read_text
 from lic.preferences.sets.listing import Entry, Listing
-from lic.preferences.sets.text import number, read_table, read_text
 
 Better = Literal["higher", "lower"]
 
