@@ -27,8 +27,8 @@ from lic.backbones.description import Description, Kind, fit_image, read_descrip
 from lic.backbones.size import size_of
 
 _ELSEWHERE = (
-    "without it work --network onnx:FILE.onnx or timm:FILE.safetensors, --network_weights FILE of eval.py, and the demo "
-    "scenes"
+    "without it work --network onnx:FILE.onnx or timm:FILE.safetensors, --network_weights FILE of eval.py, and the "
+    "demo scenes"
 )
 
 
