@@ -12,6 +12,7 @@ layers are computed once and kept in the folder of PCMP.
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +73,8 @@ def main(argv: list[str]) -> int:
     votes = read_votes(pcmp, metric, Path(config.pcmp).expanduser())
     scores = {each: cross_validate(votes, each, config.folds) for each in variants(metric.layers)}
     fitted = fit_weights(votes.differences, votes.labels.mean(1))
+    if math.isinf(fitted.temperature):
+        raise ValueError(f"the votes of PCMP {config.pcmp} go against every part of this encoder: nothing to fit")
     _print_scores(scores, votes)
     _print_weights(fitted, metric.layers)
     output = Path(config.output) if config.output else Path(config.pcmp).expanduser() / "weights.json"

@@ -7,6 +7,7 @@ share of votes is convex in v >= 0, so that its minimum does not hang on a start
 are those of arXiv 2605.09479; how the paper fits its weights was not available to us.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ class Weights(NamedTuple):
 def fit_weights(differences: Array, labels: Array, parts: Sequence[int] | None = None) -> Weights:
     """Return the weights and temperature of the least cross entropy.
 
+    Where the votes go against every part, nothing beats a coin: equal weights, of infinite temperature.
+
     Args:
         differences: (P, L), distance of the second image minus that of the first, by part.
         labels: (P,), share of votes for the first, in [0, 1].
@@ -41,10 +44,11 @@ def fit_weights(differences: Array, labels: Array, parts: Sequence[int] | None =
     found = minimize(_loss_and_gradient, start, (scaled, labels), "L-BFGS-B", jac=True, bounds=bounds)
     coefficients = np.zeros(differences.shape[1])
     coefficients[chosen] = found.x / scale
-    total = coefficients.sum()
-    if total <= 0:
-        raise ValueError("every part's weight is 0: the votes go against all of them, and nothing can be fitted")
-    return Weights(coefficients / total, float(1 / total))
+    total = float(coefficients.sum())
+    if total == 0:
+        coefficients[chosen] = 1 / len(chosen)
+        return Weights(coefficients, math.inf)
+    return Weights(coefficients / total, 1 / total)
 
 
 def fit_temperature(differences: Array, labels: Array, weights: Array) -> Weights:

@@ -56,10 +56,11 @@ def test_temperature_alone() -> None:
     assert fit_temperature(differences, shares, TRUE.weights).temperature == pytest.approx(0.05, rel=1e-3)
 
 
-def test_votes_against_every_part_are_refused() -> None:
+def test_votes_against_every_part_leave_a_coin() -> None:
     differences, shares = drawn()
-    with pytest.raises(ValueError, match="nothing can be fitted"):
-        fit_weights(differences, 1 - shares, parts=[0])
+    fitted = fit_weights(differences, 1 - shares, parts=[0, 1])
+    assert fitted.weights.tolist() == [0.5, 0.5, 0, 0] and fitted.temperature == np.inf
+    assert cross_entropy(differences, shares, fitted) == pytest.approx(np.log(2))
 
 
 def test_cross_entropy_and_accuracy_by_hand() -> None:
