@@ -29,7 +29,7 @@ from lic.preferences.benchmark_figure import draw_benchmark
 from lic.preferences.followed import Headline, Opinions, Row
 from lic.preferences.opinions import Compared, PreferenceSet, Rated
 from lic.preferences.scores import Item, Scores, Work, list_items, measure, scores_file
-from lic.preferences.sets import load_set
+from lic.preferences.sets import list_voters, load_set
 from lic.preferences.settings import BenchmarkConfig
 from lic.preferences.significance import Contrast, contrast_all
 from lic.preferences.tables import (
@@ -225,7 +225,9 @@ def _describe(config: BenchmarkConfig, parts: Sequence[Part], built: Built) -> s
     lines = [
         "# Metrics against preferences", "",
         f"Sets: {', '.join(config.sets)}. Split: {config.split} ({split}; sets without parts are whole)."
-        + (f" At most {config.limit} references of each." if config.limit else ""), "",
+        + (f" At most {config.limit} references of each." if config.limit else ""),
+        *(f"\nVoters of {spec}: {', '.join(voters)}." for spec in config.sets
+          if (voters := list_voters(spec, config.split))), "",
         "Every statistic is turned so that higher is better. KRCC is tau-b. PLCC is of the scores as they are, then "
         "after the logistic of four (VQEG) and five parameters (Sheikh et al. 2006), whose fits have no sign and are "
         "held in the bootstrap. 2AFC is the mean share of voters on the metric's side; hard accuracy counts the "

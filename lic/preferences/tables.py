@@ -107,14 +107,18 @@ def new_console() -> Console:
 
 
 def _notes(part: Part) -> Iterator[str]:
-    """Yield a line for each metric and note about values over all, with the statistics unless they are all."""
-    noted: dict[tuple[str, str], list[str]] = {}
+    """Yield a line for each note on values over all, with metrics and statistics that it is about."""
+    by_metric: dict[tuple[str, str], list[str]] = {}
     for row in part.rows:
         if row.kind == OVERALL and row.note:
-            noted.setdefault((row.metric, row.note), []).append(row.statistic)
-    for (metric, note), statistics in noted.items():
-        which = "" if len(statistics) == len(part.statistics) else f", {', '.join(TITLES[each] for each in statistics)}"
-        yield f"{metric}{which}: {note}"
+            by_metric.setdefault((row.note, row.metric), []).append(TITLES[row.statistic])
+    noted: dict[tuple[str, str], list[str]] = {}
+    for (note, metric), statistics in by_metric.items():
+        noted.setdefault((note, ", ".join(statistics)), []).append(metric)
+    for (note, which), metrics in noted.items():
+        is_whole = which.count(", ") + 1 == len(part.statistics)
+        names = f"{len(metrics)} metrics" if len(metrics) > 2 else " and ".join(metrics)
+        yield f"{names}{'' if is_whole else f', {which}'}: {note}"
 
 
 def to_markdown(part: Part) -> str:

@@ -3,8 +3,8 @@
 Distorted images of one reference are not independent, so references are drawn, with replacement, as many as there are
 (Efron and Tibshirani 1993, chapters 8 and 13). A draw is a weight: how often each reference was taken. All metrics see
 the same draws, which makes their differences paired. A draw holds fewer different references than the set, which lie
-less far apart, so that correlations over all of them can come out a little higher: with five references the interval of
-a correlation may even miss it; on TID2013, LIVE and PIPAL (25, 29 and 200) it moves by less than 5 % of its width.
+less far apart, so that correlations over all of them can come out a little higher: with five references the interval
+of a correlation may even miss it; on TID2013, LIVE and PIPAL (25, 29 and 200) it moves by less than 5 % of its width.
 
 Nothing is drawn image by image: ranks, and Kendall's sums over pairs of images, follow from the weights exactly as if
 every image stood there as often as it was drawn.

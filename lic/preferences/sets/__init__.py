@@ -20,7 +20,7 @@ from lic.preferences.sets.live import LIVE, list_live
 from lic.preferences.sets.manifest import list_manifest, read_column_map
 from lic.preferences.sets.pipal import PIPAL, list_pipal
 
-__all__ = ["SETS", "Listing", "Published", "Split", "check", "list_set", "load_set", "split_name"]
+__all__ = ["SETS", "Listing", "Published", "Split", "check", "list_set", "list_voters", "load_set", "split_name"]
 
 Split = Literal["test", "fit", "all"]
 SETS = ("pcmp", "mpd", "tid2013", "kadid10k", "live", "csiq", "pipal", "bapps", "pieapp")
@@ -43,10 +43,22 @@ def load_set(spec: str, split: Split = "test", columns: str | None = None) -> Pr
         from lic.preferences.pcmp import as_preference_set as pairs_of
         from lic.preferences.pcmp import load_pcmp
 
-        pairs: PreferenceSet = pairs_of(load_pcmp(folder), split, split)
+        part = cast(Split, split)  # of references, and the group of voters of the same name
+        pairs: PreferenceSet = pairs_of(load_pcmp(folder), part, part)
         return dataclasses.replace(pairs, name=f"pcmp {split}")
     listing, published = list_set(cast(ListedName, name), folder, split, columns)
     return as_preference_set(check(listing, published))
+
+
+def list_voters(spec: str, split: str) -> list[str]:
+    """Return the names of the voters whose preferences `load_set` gives, where a set has voters by name (pcmp)."""
+    if not spec.startswith("pcmp:"):
+        return []
+    _, folder = split_name(spec)
+    from lic.preferences.pcmp import load_pcmp
+
+    voters: list[str] = load_pcmp(folder).voters_of(cast(Split, split))
+    return voters
 
 
 def split_name(spec: str) -> tuple[str, Path]:
