@@ -43,8 +43,7 @@ def load_set(spec: str, split: Split = "test", columns: str | None = None) -> Pr
         from lic.preferences.pcmp import as_preference_set as pairs_of
         from lic.preferences.pcmp import load_pcmp
 
-        part = cast(Split, split)  # of references, and the group of voters of the same name
-        pairs: PreferenceSet = pairs_of(load_pcmp(folder), part, part)
+        pairs = pairs_of(load_pcmp(folder), split, split)  # references, and the group of voters of the same name
         return dataclasses.replace(pairs, name=f"pcmp {split}")
     listing, published = list_set(cast(ListedName, name), folder, split, columns)
     return as_preference_set(check(listing, published))
