@@ -160,11 +160,12 @@ def _measure_batch(name: str, work: Work, batch: Sequence[Item], images: Tensor,
     wanted = [place for place, item in enumerate(batch) if item.key not in scores.values]
     if not wanted:
         return
-    if metric.card.reference == "full" and original is None:
+    if metric.card.reference == "none":
+        original = None
+    elif original is None:
         raise ValueError(f"it needs a reference, which '{batch[0].picture.name}' has not")
     if name not in seen:
-        full = metric.card.reference == "full" and original is not None
-        seen[name] = metric.prepare(original.to(device) if full and original is not None else None)
+        seen[name] = metric.prepare(original if original is None else original.to(device))
     values = metric.measure(images[wanted].to(device), seen[name]).float().cpu()
     scores.add(zip((batch[place].key for place in wanted), values.tolist(), strict=True))
 
