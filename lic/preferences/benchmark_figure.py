@@ -22,7 +22,7 @@ MAX_CHARACTERS = 28
 def draw_benchmark(parts: Sequence[Part], path: Path, no_reference: set[str]) -> None:
     """Draw the headline statistic of every metric on every set as a PNG.
 
-    Bars are 95 % intervals. A dashed line is chance, a solid one what the majority's side gets.
+    Bars are 95 % intervals. Of comparisons, lines are chance and what the majority's side always gets.
 
     Args:
         parts: of the sets.
@@ -55,15 +55,22 @@ def _draw_panel(axis: Axes, part: Part, no_reference: set[str]) -> None:
         inside = "white" if metric in no_reference else colour
         axis.plot([value], [place], "o", markersize=6, color=colour, markerfacecolor=inside, zorder=3)
     if part.headline == "2afc":
-        axis.axvline(CHANCE, color=GREYS[0], linestyle=(0, (5, 2)), linewidth=1)
+        _draw_line(axis, CHANCE, "chance", (5, 2))
         bound = part.find(MAJORITY, OVERALL, part.headline)
         if bound is not None and bound.value is not None:
-            axis.axvline(bound.value, color=GREYS[2], linewidth=1)
+            _draw_line(axis, bound.value, "majority", (1, 0))
     axis.set_yticks(range(len(rows)), [_shortened(row.metric) for row, _ in rows])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
     axis.set_xlabel(TITLES[part.headline])
     axis.set_title(part.title.replace(": ", "\n", 1), loc="left", fontsize=10, fontweight="bold")
+
+
+def _draw_line(axis: Axes, value: float, name: str, dashes: tuple[float, float]) -> None:
+    """Draw a vertical line with its name beside its foot."""
+    axis.axvline(value, color=GREYS[0], linestyle=(0, dashes), linewidth=1)
+    axis.annotate(name, (value, 0.02), (-3, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
+                  ha="right", fontsize=8)  # fmt: skip
 
 
 def _shortened(name: str) -> str:

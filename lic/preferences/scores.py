@@ -1,15 +1,17 @@
 """The metrics' values for every picture of a set, each measured once and kept: an interrupted run goes on.
 
 Pictures are grouped by reference, which every full-reference metric prepares once; a picture is read once for all
-metrics that lack it, ahead of them in threads of its own.
+metrics that lack it, ahead of them in a thread of its own: one, since a picture may be drawn rather than read, which
+sets the number of torch's threads for the time.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -25,6 +27,7 @@ Key = tuple[str, str]
 
 MAX_BATCH = 32
 MAX_PIXELS = 2**21
+NUM_AHEAD = 4
 
 
 class Item(NamedTuple):
@@ -157,23 +160,25 @@ def _measure_batch(name: str, work: Work, batch: Sequence[Item], images: Tensor,
     wanted = [place for place, item in enumerate(batch) if item.key not in scores.values]
     if not wanted:
         return
-    if metric.card.reference == "full" and original is None:
+    if metric.card.reference == "none":
+        original = None
+    elif original is None:
         raise ValueError(f"it needs a reference, which '{batch[0].picture.name}' has not")
     if name not in seen:
-        full = metric.card.reference == "full" and original is not None
-        seen[name] = metric.prepare(original.to(device) if full and original is not None else None)
+        seen[name] = metric.prepare(original if original is None else original.to(device))
     values = metric.measure(images[wanted].to(device), seen[name]).float().cpu()
     scores.add(zip((batch[place].key for place in wanted), values.tolist(), strict=True))
 
 
 def _read_ahead(reader: ThreadPoolExecutor, items: Sequence[Item]) -> Iterator[Batch]:
     """Yield batches of one reference and size with their images and reference, the next being read meanwhile."""
-    tasks = iter(_groups(items))
-    ahead = reader.submit(_read_group, group) if (group := next(tasks, None)) else None
-    while ahead is not None:
-        batches = ahead.result()
-        ahead = reader.submit(_read_group, group) if (group := next(tasks, None)) else None
-        yield from batches
+    waiting: deque[Future[list[Batch]]] = deque()
+    for group in _groups(items):
+        waiting.append(reader.submit(_read_group, group))
+        if len(waiting) > NUM_AHEAD:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
 
 
 def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:

@@ -1,6 +1,7 @@
 """The benchmark end to end: directions, kinds, what is kept and what is measured once, what cannot be had."""
 
 import csv
+import dataclasses
 import io
 import os
 from pathlib import Path
@@ -15,11 +16,12 @@ from torch import Tensor
 
 from lic.config import MetricsConfig
 from lic.images import read_image, to_uint8
-from lic.metrics import build_metric, psnr_db
+from lic.metrics import Metric, build_metric, psnr_db
+from lic.metrics.cards import CARDS
 from lic.preferences import benchmark, command
 from lic.preferences.followed import MAJORITY, Opinions
 from lic.preferences.opinions import Compared, Picture, PreferenceSet, Rated
-from lic.preferences.scores import Scores, Work, list_items, measure
+from lic.preferences.scores import Item, Scores, Work, list_items, measure
 from lic.preferences.settings import BenchmarkConfig
 from lic.preferences.significance import contrast_all, not_worse
 from tests.support import noise_image
@@ -264,3 +266,20 @@ def test_photographs(tmp_path: Path) -> None:
     assert float(rows["MS-SSIM", "all", "srcc"]["value"]) > 0.9
     assert float(rows["PSNR", "all", "plcc_logistic4"]["value"]) > float(rows["PSNR", "all", "plcc"]["value"])
     assert float(rows["ML-CLIPSim", "all", "srcc"]["low"]) > 0.8
+
+
+def test_a_metric_of_one_image_needs_no_reference_and_one_of_two_gives_up(tmp_path: Path) -> None:
+    class Brightness(Metric):
+        def measure(self, image: Tensor, seen: None) -> Tensor:
+            assert seen is None
+            return image.mean((1, 2, 3))
+
+    reads = Reads()
+    pictures = [reads.picture(f"{k}", torch.full((1, 3, 8 + k % 2, 8), k / 10)) for k in range(6)]
+    items = [Item(picture, None) for picture in pictures]
+    card = dataclasses.replace(CARDS["psnr"], reference="none")
+    work = {"brightness": Work(Brightness(card), Scores(tmp_path / "b.jsonl")),
+            "psnr": Work(build_metric("psnr", MetricsConfig()), Scores(tmp_path / "p.jsonl"))}  # fmt: skip
+    failed = {name: why for _, some in measure(items, work, torch.device("cpu")) for name, why in some.items()}
+    assert failed == {"psnr": "it needs a reference, which '0' has not"}
+    assert work["brightness"].scores.values == pytest.approx({(f"{k}", ""): k / 10 for k in range(6)})

@@ -58,8 +58,10 @@ def read_column_map(path: Path) -> ColumnMap:
     """Return what a YAML file says about a manifest; ValueError says in one line what is wrong with it."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"column map {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ValueError(f"column map {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"column map {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"column map {path} holds no settings; expected lines such as 'opinion: mos'")
     for key in content:
