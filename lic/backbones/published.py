@@ -26,8 +26,8 @@ from torchvision.transforms.functional import to_pil_image
 from lic.backbones.description import Kind, fit_image, read_description
 
 _ELSEWHERE = (
-    "without it work --network onnx:FILE.onnx or timm:FILE.safetensors, --network_weights FILE of eval.py, and the demo "
-    "scenes"
+    "without it work --network onnx:FILE.onnx or timm:FILE.safetensors, eval.py's --network_weights FILE, and the "
+    "demo scenes"
 )
 
 
