@@ -2,7 +2,7 @@
 
     python -m lic demo-networks classifier --steps 100     # one of them, badly, in a minute
     python -m lic demo-networks                            # the four of demo/: about 80 minutes on two cores
-    python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: 45 minutes, one thread
+    python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: 47 minutes, one thread
 
 They learn from scenes of the split "networks" alone and are judged on those of "val", as drawn and as JPEG of
 quality 10. **No codec and no compressed image takes part in the training**, nor any blur or noise that resembles one:
