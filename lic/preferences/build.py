@@ -40,6 +40,7 @@ from lic.preferences.vote_agreement import Statistics, measure_agreement, print_
 from lic.preferences.voters import PHOTOGRAPH_VOTERS, Voter, ask, build_voters, vote
 
 PROG = "lic preferences build"
+LINE_EVERY = 50  # references, where there is no terminal for a progress bar
 
 
 def main(argv: list[str]) -> int | None:
@@ -93,6 +94,9 @@ def _fill(folder: Path, plan: Plan, voters: Sequence[Voter], config: BuildConfig
                 print(f"{PROG}: passed over: {drawn.problem}", file=sys.stderr)
             write_file(json.dumps(_vote_on(drawn, voters, config.images)).encode(), _part(folder, drawn.source.name))
             progress.advance(bar)
+            done += 1
+            if not console.is_terminal and done % LINE_EVERY == 0:
+                console.print(f"{done} of {len(plan.sources)} references are done")
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -117,7 +121,7 @@ def _vote_on(drawn: Drawn, voters: Sequence[Voter], keep_images: bool) -> dict[s
         files = [image_file(name, number, side) if keep_images else None for side in "ab"]
         a, b = (_keep(one, file) for one, file in zip(sides, files, strict=True))
         votes = {voter: vote(*both) for voter, both in near.items()}
-        rounded = {voter: [round(value, 6) for value in both] for voter, both in near.items()}
+        rounded = {voter: [round(value, 9) for value in both] for voter, both in near.items()}
         pair = Pair(f"{name}-{number}", reference_file(name), drawn.source.split, a, b, votes, rounded)
         voted.append(asdict(pair))
     return {"pairs": voted, **rest}

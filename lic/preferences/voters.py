@@ -26,7 +26,7 @@ Group = Literal["fit", "test"]
 
 TIE = 1e-6
 """Consistencies that differ by less are equal: half a vote for each image. Less is rounding. Larger bounds turn
-preferences into ties: on demo pairs to fit on, at 0.001 half of those of a sure classifier, and voters agree less."""
+preferences into ties: at 0.001 half of those of a sure classifier, on 192 demo pairs, and voters then agree less."""
 
 MOST_PIXELS = 2**20  # in one batch
 TEST_SHARE = 1 / 3  # of the voters, held out
@@ -102,9 +102,7 @@ def vote(first: float, second: float) -> float:
     return 0.5 if abs(first - second) < TIE else float(first > second)
 
 
-def build_voters(
-    names: Sequence[str] | None, held_out: Sequence[str] | None, device: torch.device
-) -> list[Voter]:
+def build_voters(names: Sequence[str] | None, held_out: Sequence[str] | None, device: torch.device) -> list[Voter]:
     """Return the voters.
 
     Args:

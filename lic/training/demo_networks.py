@@ -2,7 +2,7 @@
 
     python -m lic demo-networks classifier --steps 100     # one of them, badly, in a minute
     python -m lic demo-networks                            # the four of demo/: about 80 minutes on two cores
-    python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: MINUTES on one core
+    python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: 47 minutes, one thread
 
 They learn from scenes of the split "networks" alone and are judged on those of "val", as drawn and as JPEG of
 quality 10. **No codec and no compressed image takes part in the training**, nor any blur or noise that resembles one:
@@ -176,6 +176,7 @@ def _write(network: nn.Module, header: dict[str, str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     save_file(half, partial, header)
+    partial.chmod(0o644)  # safetensors writes files that only their owner may read
     partial.rename(path)
 
 
@@ -197,7 +198,7 @@ RECIPES: dict[NetworkName | VoterName, Recipe] = {
     "vit": Recipe(voters.build_vit, _classifier_loss, 2500, 64, 1e-3, 0.1),
     "ssd": Recipe(voters.build_ssd, _detector_loss, 2000, 32, 2e-3, 0.05),
     "unet": Recipe(voters.build_unet, _segmenter_loss, 1500, 32, 4e-3, 0.05),
-    "convnext": Recipe(voters.build_convnext, _attribute_loss, 1200, 64, 2e-3, 0.05),
+    "convnext": Recipe(voters.build_convnext, _attribute_loss, 2400, 64, 3e-3, 0.05),
 }
 
 if __name__ == "__main__":

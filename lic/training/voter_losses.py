@@ -62,8 +62,8 @@ def draw_view(images: Tensor, rng: np.random.Generator) -> Tensor:
     views = [one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, corners.tolist(), strict=True)]
     views = [one.flip(2) if turn else one for one, turn in zip(views, rng.random(count) < 0.5, strict=True)]
     gain, offset = torch.from_numpy(rng.uniform(-COLOUR_CHANGE, COLOUR_CHANGE, (2, count, 3, 1, 1))).float()
-    changed: Tensor = (torch.stack(views) - 0.5) * (1 + gain) + 0.5 + 0.5 * offset
-    return changed.clamp(0, 1)
+    recoloured: Tensor = (torch.stack(views) - 0.5) * (1 + gain) + 0.5 + 0.5 * offset
+    return recoloured.clamp(0, 1)
 
 
 def vicreg_loss(network: nn.Module, images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -78,5 +78,4 @@ def vicreg_loss(network: nn.Module, images: Tensor, rng: np.random.Generator) ->
 def _covariance(embeddings: Tensor) -> Tensor:
     """The sum of the squared covariances between different dimensions, over their number."""
     covariance = torch.cov(embeddings.T)
-    squares: Tensor = (covariance - covariance.diagonal().diag()).square()
-    return squares.sum() / embeddings.shape[1]
+    return (covariance - covariance.diagonal().diag()).square().sum() / embeddings.shape[1]

@@ -29,7 +29,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> SceneArrays:
 @pytest.mark.parametrize(
     ("name", "score", "least"),
     [("mobilenet", "top-1", 0.75), ("vit", "top-1", 0.75), ("ssd", "box AP50", 0.7), ("unet", "mIoU", 0.6),
-     ("regnet", "retrieval of the other view", 0.5), ("convnext", "colour", 0.75)],
+     ("regnet", "retrieval of the other view", 0.25), ("convnext", "colour", 0.75)],
 )  # fmt: skip
 def test_shipped_voters_know_held_out_scenes(name: VoterName, score: str, least: float, held_out: SceneArrays) -> None:
     network = load_voter(name)
