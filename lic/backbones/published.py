@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms.functional import to_pil_image
 
-from lic.backbones.description import Kind, fit_image, read_description
+from lic.backbones.description import Description, Kind, fit_image, read_description
+from lic.backbones.size import size_of
 
 _ELSEWHERE = (
     "without it work --network onnx:FILE.onnx or timm:FILE.safetensors, eval.py's --network_weights FILE, and the "
@@ -105,18 +106,25 @@ def build_torchvision(name: str, weights: str | None, device: torch.device) -> T
     """Return a network with its DEFAULT published weights, or those of a local file behind the same preprocessing."""
     kind = _torchvision_kind(name)
     published = models.get_model_weights(name).DEFAULT
-    if weights is not None:
-        with _hub_that_holds(Path(weights), published.url), _fitting(name, weights):
-            network = models.get_model(name, weights=published)
-    else:
-        try:
-            network = models.get_model(name, weights=published)
-        except OSError as error:
-            raise ValueError(f"the weights of {name} cannot be downloaded ({error}): put {published.url} (torchvision, "
-                             f"BSD-3-Clause; trained on research data) into {torch.hub.get_dir()}/checkpoints; "
-                             f"{_ELSEWHERE}") from error
+    network = load_torchvision(name, weights)
     preprocess = published.transforms() if kind in ("classification", "semantic") else None
     return TorchNetwork(name, kind, network, preprocess, tuple(published.meta["categories"]), repr(preprocess), device)
+
+
+def load_torchvision(name: str, weights: str | None, elsewhere: str = _ELSEWHERE) -> nn.Module:
+    """Return torchvision's network; `elsewhere` is what a message says of what works without its weights."""
+    published = models.get_model_weights(name).DEFAULT
+    if weights is not None:
+        with _hub_that_holds(Path(weights), published.url), _fitting(name, weights):
+            network: nn.Module = models.get_model(name, weights=published)
+        return network
+    try:
+        network = models.get_model(name, weights=published)
+    except OSError as error:
+        raise ValueError(f"the weights of {name} cannot be downloaded ({error}): put {published.url} "
+                         f"({published.meta['_file_size']:.0f} MB; torchvision, BSD-3-Clause; trained on research "
+                         f"data) into {torch.hub.get_dir()}/checkpoints; {elsewhere}") from error
+    return network
 
 
 @contextmanager
@@ -171,28 +179,48 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 def build_timm(name: str, weights: str | None, device: torch.device) -> TorchNetwork:
     """Return a classifier with its published weights, or those of a local file behind the same preprocessing."""
-    if weights is not None:
-        state = _read_weights(Path(weights))
-        with _fitting(name, weights):
-            network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
-    else:
-        published = timm.get_pretrained_cfg(name)
-        try:
-            network = timm.create_model(name, pretrained=True)
-        except Exception as error:  # the hub's client raises whatever it likes
-            source = f"https://huggingface.co/{published.hf_hub_id}" if published and published.hf_hub_id else "timm"
-            folder = os.environ.get("HF_HOME", "~/.cache/huggingface")
-            reason = " ".join((str(error) or type(error).__name__).split())[:200]
-            raise ValueError(f"the weights of {name} cannot be had ({reason}): download them from {source} (licence "
-                             f"{published.license if published else 'unknown'}) for --network_weights FILE, or into "
-                             f"{folder} with its client; {_ELSEWHERE}") from error
+    network = load_timm(name, weights)
     settings = timm.data.resolve_model_data_config(network)
     preprocess = timm.data.create_transform(**settings, is_training=False)
     return TorchNetwork(name, "classification", network, preprocess, _imagenet(network), repr(settings), device)
 
 
+def load_timm(
+    name: str, weights: str | None, flag: str = "--network_weights FILE", elsewhere: str = _ELSEWHERE
+) -> nn.Module:
+    """Return timm's network; `flag` and `elsewhere` are for a message: where to name a file, what works without."""
+    if weights is not None:
+        state = _read_weights(Path(weights))
+        with _fitting(name, weights):
+            network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+        return network
+    try:
+        network = timm.create_model(name, pretrained=True)
+    except Exception as error:  # the hub's client raises whatever it likes
+        published = timm.get_pretrained_cfg(name)
+        source = f"https://huggingface.co/{published.hf_hub_id}" if published and published.hf_hub_id else "timm"
+        folder = os.environ.get("HF_HOME", "~/.cache/huggingface")
+        reason = " ".join((str(error) or type(error).__name__).split())[:200]
+        size = size_of(lambda: timm.create_model(name))
+        raise ValueError(f"the weights of {name} ({size}) cannot be had ({reason}): download them from "
+                         f"{source} (licence {published.license if published else 'unknown'}) for {flag}, or into "
+                         f"{folder} with its client; {elsewhere}") from error
+    return network
+
+
 def build_timm_file(path: Path, device: torch.device) -> TorchNetwork:
     """Return a classifier of timm from a local file, as the YAML beside it describes model and preprocessing."""
+    network, description = load_timm_file(path)
+
+    def preprocess(image: Any) -> Tensor:
+        return fit_image(image, description)[0][0]
+
+    classes = tuple(description.classes) if description.classes else _imagenet(network)
+    return TorchNetwork(path.stem, "classification", network, preprocess, classes, repr(description), device)
+
+
+def load_timm_file(path: Path) -> tuple[nn.Module, Description]:
+    """Return timm's network from a local file, and the YAML beside it."""
     if not path.is_file():
         raise ValueError(f"no weights at {path}")
     description = read_description(path)
@@ -202,12 +230,7 @@ def build_timm_file(path: Path, device: torch.device) -> TorchNetwork:
     with _fitting(description.model, str(path)):
         network = timm.create_model(description.model, pretrained=False, **description.options)
         network.load_state_dict(_read_weights(path))
-
-    def preprocess(image: Any) -> Tensor:
-        return fit_image(image, description)[0][0]
-
-    classes = tuple(description.classes) if description.classes else _imagenet(network)
-    return TorchNetwork(path.stem, "classification", network, preprocess, classes, repr(description), device)
+    return network, description
 
 
 def _imagenet(network: Any) -> tuple[str, ...] | None:
