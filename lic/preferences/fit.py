@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
     output = Path(config.output) if config.output else Path(config.pcmp).expanduser() / "weights.json"
     best = next(value for each, value in scores.items() if each.name == "fitted")
     made_from = {
-        "pcmp": config.pcmp, "pairs": len(votes.labels), "voters": [v.name for v in pcmp.voters if v.group == "fit"],
+        "pcmp": Path(config.pcmp).name, "pairs": len(votes.labels), "voters": pcmp.voters_of("fit"),
         "held_out_accuracy": round(best.accuracy, 4), "held_out_cross_entropy": round(best.cross_entropy, 4),
     }  # fmt: skip
     content = {
@@ -106,7 +106,7 @@ def read_votes(pcmp: PCMP, metric: MLCLIPSim, folder: Path) -> Votes:
         partial = cache.with_suffix(".partial.npy")
         np.save(partial, measure_differences(compared, metric))
         partial.replace(cache)
-    voters = [voter.name for voter in pcmp.voters if voter.group == "fit"]
+    voters = pcmp.voters_of("fit")
     labels = np.array([[pair.votes[voter] for voter in voters] for pair in pairs])
     _, references = np.unique([pair.reference for pair in pairs], return_inverse=True)
     return Votes(np.load(cache), labels, references)
