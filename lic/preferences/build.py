@@ -15,7 +15,8 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -87,9 +88,10 @@ def _fill(folder: Path, plan: Plan, voters: Sequence[Voter], config: BuildConfig
             for source in todo]  # fmt: skip
     if done := len(plan.sources) - len(todo):
         console.print(f"going on: {done} of {len(plan.sources)} references are done")
-    with Progress(console=console, disable=not console.is_terminal) as progress:
+    num_processes = config.jobs or os.cpu_count() or 1
+    with Progress(console=console, disable=not console.is_terminal) as progress, _sharing_cores(num_processes):
         bar = progress.add_task("building PCMP", total=len(plan.sources), completed=done)
-        for drawn in draw_all(jobs, config.jobs or os.cpu_count() or 1):
+        for drawn in draw_all(jobs, num_processes):
             if drawn.problem:
                 print(f"{PROG}: passed over: {drawn.problem}", file=sys.stderr)
             write_file(json.dumps(_vote_on(drawn, voters, config.images)).encode(), _part(folder, drawn.source.name))
@@ -97,6 +99,18 @@ def _fill(folder: Path, plan: Plan, voters: Sequence[Voter], config: BuildConfig
             done += 1
             if not console.is_terminal and done % LINE_EVERY == 0:
                 console.print(f"{done} of {len(plan.sources)} references are done")
+
+
+@contextmanager
+def _sharing_cores(num_processes: int) -> Iterator[None]:
+    """Leave half of the cores to processes that draw: threads that wait for each other stand still on busy cores."""
+    num_threads = torch.get_num_threads()
+    if num_processes > 1:
+        torch.set_num_threads(max(1, num_threads // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _part(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,17 +24,27 @@ from tests.backbones.test_onnx import describe, save_onnx
 SETTINGS = ["--num_references", "4", "--pairs_per_reference", "2", "--device", "cpu"]
 
 
-def manifest(folder: Path) -> list[dict[str, object]]:
+def manifest(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
-def without_files(pairs: list[dict[str, object]]) -> list[dict[str, object]]:
+def without_files(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for pair in pairs:
         for side in ("a", "b"):
-            one = pair[side]
-            assert isinstance(one, dict)
-            one["file"] = None
+            pair[side]["file"] = None
     return pairs
+
+
+def assert_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+    """Compare manifests: recipes and images exactly, networks' answers but for how threads share out sums."""
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        near, far = one.pop("consistency"), other.pop("consistency")
+        for name, values in near.items():
+            assert values == pytest.approx(far[name], abs=1e-4)
+            if abs(values[0] - values[1]) < 1e-3:
+                del one["votes"][name], other["votes"][name]
+        assert one == other
 
 
 def test_a_killed_build_goes_on_where_it_was(small_pcmp: PCMP, tmp_path: Path) -> None:
@@ -51,7 +62,7 @@ def test_a_killed_build_goes_on_where_it_was(small_pcmp: PCMP, tmp_path: Path) -
     with pytest.raises(ValueError, match="is unfinished"):
         load_pcmp(folder)
     main(["--out", str(folder), *SETTINGS, "--jobs", "1"])
-    assert manifest(folder) == manifest(small_pcmp.folder)
+    assert_same(manifest(folder), manifest(small_pcmp.folder))
     for part in parts:  # what was done is not done again
         file = folder / "references" / f"{part.stem}.png"
         assert file.stat().st_mtime_ns == done[file]
@@ -64,7 +75,7 @@ def test_without_images_the_recipes_are_the_same(
     folder = tmp_path / "recipes"
     main(["--out", str(folder), *SETTINGS, "--jobs", "1", "--images", "false"])
     assert not (folder / "images").exists()
-    assert manifest(folder) == without_files(manifest(small_pcmp.folder))
+    assert_same(manifest(folder), without_files(manifest(small_pcmp.folder)))
     recipes = load_pcmp(folder)
     for pair, kept in zip(recipes.pairs, small_pcmp.pairs, strict=True):
         assert (recipes.read(pair, pair.b) == small_pcmp.read(kept, kept.b)).all()
