@@ -32,11 +32,11 @@ from lic.cli import parse_config, reporting_mistakes
 from lic.config import require
 from lic.images import write_file
 from lic.preferences.drawing_pairs import Drawn, Job, draw_all, image_file, reference_file
+from lic.preferences.kinds.strengths import Pixels
 from lic.preferences.match import Distorted as DrawnImage
 from lic.preferences.pcmp import Distorted, Pair, load_pcmp, sha256_of
 from lic.preferences.plan import Plan, begin, make_plan
 from lic.preferences.settings import BuildConfig
-from lic.preferences.strengths import Pixels
 from lic.preferences.vote_agreement import Statistics, measure_agreement, print_agreement
 from lic.preferences.voters import PHOTOGRAPH_VOTERS, Voter, ask, build_voters, vote
 

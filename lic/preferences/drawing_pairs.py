@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from lic.images import UnreadableImage, to_png, write_file
+from lic.preferences.kinds.strengths import Pixels
 from lic.preferences.match import Matched, draw_pairs
 from lic.preferences.plan import Source
-from lic.preferences.strengths import Pixels
 
 AHEAD = 1  # references drawn ahead of the votes, for each process; an interruption loses no more
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lic.preferences.agreement import hard_credits, soft_bound, soft_credits
+from lic.preferences.accuracy import hard_credits, soft_bound, soft_credits
 from lic.preferences.opinions import Compared, PreferenceSet, Rated
 from lic.preferences.scores import Key
 from lic.preferences.statistics import check_scores, krcc, logistic_fit, plcc, srcc

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lic.preferences.kinds import KINDS, Kind
-from lic.preferences.strengths import Pixels, psnr_db
+from lic.preferences.kinds.strengths import Pixels, psnr_db
 
 TARGET_DB = (22.0, 36.0)
 MOST_TRIALS = 20  # strengths tried for one distortion

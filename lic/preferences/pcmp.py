@@ -26,8 +26,8 @@ from torch import Tensor
 from lic.config import require
 from lic.images import read_image, to_uint8
 from lic.preferences.kinds import KINDS, distort
+from lic.preferences.kinds.strengths import Pixels
 from lic.preferences.opinions import Compared, Picture, PreferenceSet
-from lic.preferences.strengths import Pixels
 from lic.preferences.voters import Card, Group
 
 Part = Literal["fit", "test", "all"]

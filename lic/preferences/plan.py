@@ -16,9 +16,9 @@ from lic.data.drawing import WORLD_SEED, draw_scene
 from lic.data.subset import subset
 from lic.images import UnreadableImage, list_images, read_image, write_file
 from lic.preferences.kinds import KINDS
+from lic.preferences.kinds.strengths import Pixels
 from lic.preferences.pcmp import FORMAT, to_pixels
 from lic.preferences.settings import BuildConfig
-from lic.preferences.strengths import Pixels
 from lic.preferences.voters import Card, Group
 
 SMALLEST_SIDE_PX = 32

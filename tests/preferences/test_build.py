@@ -16,9 +16,9 @@ from onnx import helper
 from lic.data.drawing import draw_scene
 from lic.images import read_image, to_png
 from lic.preferences.build import main
+from lic.preferences.kinds.strengths import Pixels
 from lic.preferences.pcmp import PCMP, load_pcmp
 from lic.preferences.plan import Source
-from lic.preferences.strengths import Pixels
 from tests.backbones.test_onnx import describe, save_onnx
 
 SETTINGS = ["--num_references", "4", "--pairs_per_reference", "2", "--device", "cpu"]

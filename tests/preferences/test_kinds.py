@@ -7,8 +7,8 @@ import torch
 from lic.data.drawing import draw_scene
 from lic.metrics import psnr_db as metric_psnr_db
 from lic.preferences.kinds import KINDS, distort
-from lic.preferences.kinds_compression import dct_quantisation
-from lic.preferences.strengths import psnr_db
+from lic.preferences.kinds.compression import dct_quantisation
+from lic.preferences.kinds.strengths import psnr_db
 
 SCENE = draw_scene("preferences", 3).image
 LARGEST_RISE_DB = 0.8  # nearest-neighbour sampling jumps between its phases

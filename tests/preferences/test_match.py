@@ -5,8 +5,8 @@ import pytest
 
 from lic.data.drawing import draw_scene
 from lic.preferences.kinds import KINDS, Kind, distort
+from lic.preferences.kinds.strengths import Pixels, psnr_db
 from lic.preferences.match import MOST_DRAWS, TARGET_DB, bring_to, draw_pairs
-from lic.preferences.strengths import Pixels, psnr_db
 
 SCENE = draw_scene("preferences", 0).image
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lic.preferences.agreement import hard_credits, soft_bound, soft_credits
+from lic.preferences.accuracy import hard_credits, soft_bound, soft_credits
 from lic.preferences.statistics import check_scores, correlate, logistic4, logistic5, logistic_fit
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lic.preferences.strengths import Distortion, Pixels, between, to_pixels
+from lic.preferences.kinds.strengths import Distortion, Pixels, between, to_pixels
 
 BLOCK_PX = 8
 PATCH_PX = 12

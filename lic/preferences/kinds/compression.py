@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import fft
 
-from lic.preferences.strengths import Distortion, Pixels, between, to_float, to_pixels
+from lic.preferences.kinds.strengths import Distortion, Pixels, between, to_float, to_pixels
 
 LEARNED_LMBDAS = ("0.03", "0.01", "0.003")
 SMALLEST_SIDE_PX = 4

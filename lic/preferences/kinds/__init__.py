@@ -9,12 +9,12 @@ same versions of numpy, scipy, Pillow and torch. The mildest strength, 0, hardly
 from typing import NamedTuple
 
 from lic.cli import unknown
-from lic.preferences.kinds_blur import BLUR, SHARPNESS
-from lic.preferences.kinds_compression import COMPRESSION, QUANTISATION, SCALING
-from lic.preferences.kinds_light import COLOUR, LIGHT
-from lic.preferences.kinds_noise import NOISE
-from lic.preferences.kinds_spatial import SPATIAL
-from lic.preferences.strengths import Distortion, Pixels
+from lic.preferences.kinds.blur import BLUR, SHARPNESS
+from lic.preferences.kinds.compression import COMPRESSION, QUANTISATION, SCALING
+from lic.preferences.kinds.light import COLOUR, LIGHT
+from lic.preferences.kinds.noise import NOISE
+from lic.preferences.kinds.spatial import SPATIAL
+from lic.preferences.kinds.strengths import Distortion, Pixels
 
 
 class Kind(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lic.preferences.strengths import Distortion, Pixels, between, split_luma, to_float, to_pixels
+from lic.preferences.kinds.strengths import Distortion, Pixels, between, split_luma, to_float, to_pixels
 
 HAZE_COLOUR = 225.0
 

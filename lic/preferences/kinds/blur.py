@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, signal
 
-from lic.preferences.strengths import Distortion, Pixels, between, to_float, to_pixels
+from lic.preferences.kinds.strengths import Distortion, Pixels, between, to_float, to_pixels
 
 MEDIAN_SIZES_PX = (1, 3, 5, 7)
 
