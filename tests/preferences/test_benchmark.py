@@ -21,6 +21,7 @@ from lic.metrics.cards import CARDS
 from lic.preferences import benchmark, command
 from lic.preferences.followed import MAJORITY, Opinions
 from lic.preferences.opinions import Compared, Picture, PreferenceSet, Rated
+from lic.preferences.pcmp import PCMP, soft_label
 from lic.preferences.scores import Item, Scores, Work, list_items, measure
 from lic.preferences.settings import BenchmarkConfig
 from lic.preferences.significance import contrast_all, not_worse
@@ -237,7 +238,6 @@ def test_sizes_must_agree(tmp_path: Path) -> None:
         (["--sets", "tid203:x"], "set 'tid203' is unknown; did you mean 'tid2013'"),
         (["--sets", "tid2013:/nowhere"], "there is no folder /nowhere"),
         (["--sets", "tid2013:/tmp", "--metrics", "psnrr"], "metric 'psnrr' is unknown; did you mean 'psnr'"),
-        (["--sets", "tid2013:/tmp", "--split", "val"], "split 'val' is unknown"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], message: str) -> None:
@@ -283,3 +283,23 @@ def test_a_metric_of_one_image_needs_no_reference_and_one_of_two_gives_up(tmp_pa
     failed = {name: why for _, some in measure(items, work, torch.device("cpu")) for name, why in some.items()}
     assert failed == {"psnr": "it needs a reference, which '0' has not"}
     assert work["brightness"].scores.values == pytest.approx({(f"{k}", ""): k / 10 for k in range(6)})
+
+
+def test_pcmp_from_its_folder(small_pcmp: PCMP, tmp_path: Path) -> None:
+    """Held-out references and voters only, whose votes the metric is on the side of as often as counted by hand."""
+    out = tmp_path / "out"
+    words = ["--sets", f"pcmp:{small_pcmp.folder}", "--metrics", "ssim", "--resamples", "20", "--out", str(out)]
+    assert command.main(["benchmark", *words]) == 0
+    with (out / "benchmark.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if (row["kind"], row["statistic"]) == ("all", "2afc")]
+    (found,) = (float(row["value"]) for row in rows if row["metric"] == "SSIM")
+    pairs = small_pcmp.select("test")
+    metric = build_metric("ssim", MetricsConfig())
+    shares = []
+    for pair in pairs:
+        reference = read_image(small_pcmp.folder / pair.reference)
+        first, second = (metric(small_pcmp.read(pair, one), reference).item() for one in (pair.a, pair.b))
+        label = soft_label(pair, small_pcmp.voters_of("test"))
+        shares.append(label if first > second else 1 - label)
+    assert found == pytest.approx(sum(shares) / len(shares), abs=1e-6)
+    assert rows[0]["n"] == str(len(pairs)) and len(pairs) < len(small_pcmp.pairs)
