@@ -10,7 +10,7 @@ from lic.config import MetricsConfig, require
 class BuildConfig:
     """Build PCMP: pairs of distortions of equal PSNR, labelled by the votes of pretrained networks."""
 
-    out: str = "pcmp"
+    out: str = "runs/pcmp"
     """folder that gets manifest, images and votes; an interrupted build goes on there"""
     data: str | None = None
     """folder of photographs; default demo scenes that no network was trained on"""
@@ -89,7 +89,7 @@ class InspectConfig:
 class FitConfig:
     """Fit ML-CLIPSim's weights and temperature to the votes of PCMP."""
 
-    pcmp: str = "pcmp"
+    pcmp: str = "runs/pcmp"
     """folder that `preferences build` wrote"""
     output: str | None = None
     """-o: the JSON that --mlclipsim.fitted takes; default weights.json in that folder"""
