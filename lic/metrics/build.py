@@ -29,7 +29,7 @@ def build_metric(spec: str, config: MetricsConfig) -> Metric:
     """Return a metric, frozen and in eval mode.
 
     Args:
-        spec: its name, or NAME:ARGUMENT where a metric takes one (`mlclipsim:weights.json`, `lpips:vgg`).
+        spec: its name, or NAME:ARGUMENT where a metric takes one (`mlclipsim:fitted.json`, `lpips:vgg`).
         config: the settings of those that have any.
 
     Raises:

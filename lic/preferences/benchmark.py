@@ -2,7 +2,7 @@
 
     python -m lic preferences benchmark --sets pcmp:pcmp
     python -m lic preferences benchmark --sets tid2013:/data/tid2013 bapps:/data/bapps --metrics psnr lpips mlclipsim
-    python -m lic preferences benchmark --sets mpd:/data/mpd --columns mpd.yaml --metrics mlclipsim:weights.json
+    python -m lic preferences benchmark --sets mpd:/data/mpd --columns mpd.yaml --metrics mlclipsim:fitted.json
 
 Every picture is measured once by every metric; the values are kept in OUT/scores, so that an interrupted run goes on
 and a further metric costs no more than itself. A metric whose weights are not to be had is reported and left out.

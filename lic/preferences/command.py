@@ -1,7 +1,7 @@
 """python -m lic preferences COMMAND: preferences of machines, and metrics measured against them.
 
 build --out pcmp                         pairs of distortions of equal PSNR, voted on by networks (--data photos)
-fit --pcmp pcmp -o weights.json          ML-CLIPSim's layer weights, fitted to the votes
+fit --pcmp pcmp -o fitted.json          ML-CLIPSim's layer weights, fitted to the votes
 benchmark --sets pcmp:pcmp --metrics psnr mlclipsim    how well metrics follow machines, or people (tid2013:FOLDER ...)
 inspect SET                              what a set on disk holds, before a benchmark
 """

@@ -1,8 +1,8 @@
 """Fit ML-CLIPSim's layer weights to the votes of PCMP, and say what each part is worth.
 
-    python -m lic preferences fit --pcmp pcmp -o weights.json
+    python -m lic preferences fit --pcmp pcmp -o fitted.json
     python -m lic preferences fit --metric.mlclipsim.pretrained openai --metric.mlclipsim.encoder ViT-B-16-quickgelu
-    python train.py --lmbda 0.01 --mlclipsim.fitted weights.json
+    python train.py --lmbda 0.01 --mlclipsim.fitted fitted.json
 
 Only the references and voters of the part "fit" are looked at. They are cross-validated both ways at once: weights
 fitted to some references and all voters but one are judged on the other references by that voter. Distances of all
@@ -66,18 +66,20 @@ class Scores(NamedTuple):
 def main(argv: list[str]) -> int:
     """Fit, print the ablations, write the JSON."""
     config = parse_config(FitConfig, argv, "lic preferences fit", str(FitConfig.__doc__))
-    pcmp = load_pcmp(Path(config.pcmp).expanduser())
+    folder = Path(config.pcmp).expanduser()
+    pcmp = load_pcmp(folder)
+    output = Path(config.output).expanduser() if config.output else folder / "fitted.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
     settings = config.metric.mlclipsim
     tower = build_mlclipsim(settings).tower
     metric = MLCLIPSim(tower, settings.layers or range(tower.num_layers)).eval().to(pick_device(config.device))
-    votes = read_votes(pcmp, metric, Path(config.pcmp).expanduser())
+    votes = read_votes(pcmp, metric)
     scores = {each: cross_validate(votes, each, config.folds) for each in variants(metric.layers)}
     fitted = fit_weights(votes.differences, votes.labels.mean(1))
     if math.isinf(fitted.temperature):
         raise ValueError(f"the votes of PCMP {config.pcmp} go against every part of this encoder: nothing to fit")
     _print_scores(scores, votes)
     _print_weights(fitted, metric.layers)
-    output = Path(config.output) if config.output else Path(config.pcmp).expanduser() / "weights.json"
     best = next(value for each, value in scores.items() if each.name == "fitted")
     made_from = {
         "pcmp": Path(config.pcmp).name, "pairs": len(votes.labels), "voters": pcmp.voters_of("fit"),
@@ -93,14 +95,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def read_votes(pcmp: PCMP, metric: MLCLIPSim, folder: Path) -> Votes:
-    """Return the votes of the part "fit", with the distances from the folder's cache or computed."""
+def read_votes(pcmp: PCMP, metric: MLCLIPSim) -> Votes:
+    """Return the votes of the part "fit", with the distances from its folder's cache or computed."""
     pairs = pcmp.select("fit")
     compared = as_preference_set(pcmp, "fit", "fit").compared
     names = [[pair.first.name, pair.second.name] for pair in compared]
     state = [tensor.cpu().numpy().tobytes() for tensor in metric.tower.state_dict().values()]
     key = hashlib.sha256(b"".join([json.dumps([metric.layers, metric.tower.input_px, names]).encode(), *state]))
-    cache = folder / "distances" / f"{key.hexdigest()[:16]}.npy"
+    cache = pcmp.folder / "distances" / f"{key.hexdigest()[:16]}.npy"
     if not cache.is_file():
         cache.parent.mkdir(exist_ok=True)
         partial = cache.with_suffix(".partial.npy")

@@ -49,7 +49,7 @@ class BenchmarkConfig:
     sets: list[str] = field(default_factory=list)
     """NAME:FOLDER, several; names: pcmp mpd tid2013 kadid10k live csiq pipal bapps pieapp"""
     metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim", "ms-ssim", "fsim", "gmsd", "vif", "mlclipsim"])
-    """names (python -m lic metrics), with an argument after a colon: mlclipsim:weights.json"""
+    """names (python -m lic metrics), with an argument after a colon: mlclipsim:fitted.json"""
     out: str = "runs/benchmark"
     """folder for CSV, Markdown, figure and the metrics' scores (kept: an interrupted run goes on)"""
     split: Literal["test", "fit", "all"] = "test"
@@ -92,7 +92,7 @@ class FitConfig:
     pcmp: str = "runs/pcmp"
     """folder that `preferences build` wrote"""
     output: str | None = None
-    """-o: the JSON that --mlclipsim.fitted takes; default weights.json in that folder"""
+    """-o: the JSON that --mlclipsim.fitted takes; default fitted.json in that folder"""
     folds: int = 5
     """of the cross-validation over references"""
     device: str = "auto"

@@ -194,7 +194,7 @@ RECIPES: dict[NetworkName | VoterName, Recipe] = {
     "detector": Recipe(demo.build_demo_detector, _detector_loss, 2700, 32, 2e-3, 0.05),
     "segmenter": Recipe(demo.build_demo_segmenter, _segmenter_loss, 2000, 32, 4e-3, 0.05),
     "mobilenet": Recipe(voters.build_mobilenet, _classifier_loss, 900, 32, 4e-3, 0.05),
-    "regnet": Recipe(voters.build_regnet, _vicreg_loss, 300, 64, 2e-3, 0.05),
+    "regnet": Recipe(voters.build_regnet, _vicreg_loss, 1500, 64, 2e-3, 0.05),
     "vit": Recipe(voters.build_vit, _classifier_loss, 2500, 64, 1e-3, 0.1),
     "ssd": Recipe(voters.build_ssd, _detector_loss, 2000, 32, 2e-3, 0.05),
     "unet": Recipe(voters.build_unet, _segmenter_loss, 1500, 32, 4e-3, 0.05),

@@ -304,7 +304,7 @@ def test_layers_come_in_the_order_asked_for() -> None:
 
 def test_fitted_weights_from_their_file(tmp_path: Path) -> None:
     content = {"pretrained": "demo", "encoder": "ViT-B-16", "input_px": None, "layers": [1, 3], "weights": [1, 2, 1]}
-    path = tmp_path / "weights.json"
+    path = tmp_path / "fitted.json"
     path.write_text(json.dumps({**content, "temperature": 0.1}))
     metric = build_mlclipsim(MLCLIPSimConfig(fitted=str(path)))
     assert metric.layers == [1, 3] and metric.layer_weights.tolist() == [0.25, 0.5, 0.25]

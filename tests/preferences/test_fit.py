@@ -27,7 +27,7 @@ def drawn_votes() -> Votes:
 
 def test_distances_are_the_metrics(small_pcmp: PCMP) -> None:
     metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(6)).eval()
-    votes = read_votes(small_pcmp, metric, small_pcmp.folder)
+    votes = read_votes(small_pcmp, metric)
     pairs = small_pcmp.select("fit")
     assert votes.differences.shape == (len(pairs), 7) and len(pairs) > 0
     assert votes.labels.shape == (len(pairs), len(small_pcmp.voters_of("fit")))
@@ -70,7 +70,7 @@ def test_too_few_references_are_refused() -> None:
 
 
 def test_command(small_pcmp: PCMP, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "weights.json"
+    output = tmp_path / "fitted" / "fitted.json"
     assert main(["--pcmp", str(small_pcmp.folder), "--folds", "2", "-o", str(output)]) == 0
     printed = capsys.readouterr().out
     assert "embedding only" in printed and "tokens only, fitted" in printed
