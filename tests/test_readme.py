@@ -11,10 +11,16 @@ import pytest
 from lic.cli import parse_config
 from lic.config import EvalConfig
 from lic.images import write_image
+from lic.preferences.settings import BenchmarkConfig, BuildConfig
 from tests.support import noise_image, shorten
 
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = ("demo-networks", "download", "dashboard")  # have tests of their own: minutes, the network, an account
+SHORTENED = {  # by other flags than those of train.py and eval.py
+    "preferences build": ["--num_references", "12", "--pairs_per_reference", "2"],
+    "preferences benchmark": ["--resamples", "20"],
+    "distortions probe": ["--steps", "2", "--num_images", "1"],
+}
 AT_HAND = ("~/data", "VTM/bin")  # of commands that need what a user has; their settings are read, no more
 
 
@@ -35,8 +41,13 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         write_image(noise_image(len(name), 128, 128), tmp_path / name)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     ran = 0
+    (tmp_path / "scores.csv").write_text("lpips,mos\n0.1,5\n0.3,3\n0.2,4.5\n0.6,1\n0.5,2\n0.4,2.5\n")
     for command in commands():
         if any(word in command for word in ELSEWHERE):
+            continue
+        if command[3:4] == ["preferences"] and any("~/" in word for word in command):
+            settings = {"build": BuildConfig, "benchmark": BenchmarkConfig}[command[4]]
+            parse_config(settings, command[5:], "lic preferences", "")
             continue
         if any(word.startswith(AT_HAND) for word in command):
             assert command[1] == "eval.py" and parse_config(EvalConfig, command[2:], "eval.py", "").task
@@ -53,6 +64,7 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def _run(command: list[str]) -> None:
     assert command[0] == "python", command
     if command[1] == "-m":
+        command = [*command, *SHORTENED.get(" ".join(command[3:5]), [])]
         assert command[2] == "lic"
         arguments = [name for word in command[3:] for name in (sorted(glob.glob(word)) or [word])]
         runpy.run_path(str(ROOT / "lic" / "__main__.py"))["main"](arguments)

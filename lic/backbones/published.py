@@ -136,7 +136,7 @@ def _hub_that_holds(path: Path, url: str) -> Iterator[None]:
     written here, from tensors that were read safely.
     """
     state = _read_weights(path)
-    before = torch.hub.get_dir()
+    before = torch.hub._hub_dir  # get_dir() names a folder, and what is set once no longer follows $TORCH_HOME
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "checkpoints" / os.path.basename(url)
         copy.parent.mkdir()
@@ -145,7 +145,7 @@ def _hub_that_holds(path: Path, url: str) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.hub.set_dir(before)
+            torch.hub._hub_dir = before
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision import models
 
 from lic.backbones import trunks
+from lic.backbones.published import load_torchvision
 from lic.backbones.trunks import trunk_file
 from lic.config import MetricsConfig
 from lic.distortions import LPIPS, build_distortion
@@ -73,3 +75,9 @@ def test_damaged_weights_are_one_line(damage: str, home: Path) -> None:
 
 def test_weights_are_sought_where_torch_hub_looks(home: Path) -> None:
     assert trunk_file("vgg16") == home / "hub" / "checkpoints" / "vgg16-397923af.pth"
+
+
+def test_local_weights_of_another_network_leave_the_hub_where_it_is(home: Path) -> None:
+    torch.save(models.squeezenet1_1().state_dict(), home / "squeezenet.pth")
+    load_torchvision("squeezenet1_1", str(home / "squeezenet.pth"))
+    assert torch.hub.get_dir() == f"{home}/hub"

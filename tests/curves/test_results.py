@@ -86,7 +86,8 @@ def test_older_files_load(make_results: Any, tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     path.write_text(json.dumps({k: v for k, v in content.items() if k not in ("networks", "command", "config")}))
     assert load_results(path) == replace(make_results([0.1], [24]), networks={}, command="", config={})
-    shipped = sorted((Path(__file__).parents[2] / "results").rglob("*.json"))
+    folder = Path(__file__).parents[2] / "results"
+    shipped = [path for path in folder.rglob("*.json") if path.relative_to(folder).parts[0] not in ("pcmp", "probe")]
     assert shipped and all(load_results(each).points for each in shipped)
 
 

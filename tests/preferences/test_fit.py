@@ -1,6 +1,7 @@
 """Fitting to PCMP: distances as the metric has them, held-out votes, a JSON that ML-CLIPSim takes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from lic.config import MLCLIPSimConfig
 from lic.distortions import MLCLIPSim, build_mlclipsim
 from lic.images import read_image
 from lic.preferences.fit import Variant, Votes, cross_validate, main, read_votes, variants
-from lic.preferences.pcmp import PCMP
+from lic.preferences.pcmp import PCMP, load_pcmp
 
 WEIGHTS = np.array([0.7, 0.0, 0.3])
 
@@ -69,7 +70,23 @@ def test_too_few_references_are_refused() -> None:
         cross_validate(drawn_votes(), Variant("", (0,), False), 70)
 
 
+def vote_as_the_embedding_does(pcmp: PCMP, folder: Path) -> PCMP:
+    """Return a copy in which every voter prefers the image whose embedding stays nearer."""
+    shutil.copytree(pcmp.folder, folder)
+    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(6)).eval()
+    differences = iter(read_votes(load_pcmp(folder), metric).differences[:, 6])
+    lines = []
+    for line in (folder / "manifest.jsonl").read_text().splitlines():
+        pair = json.loads(line)
+        if pair["split"] == "fit":
+            pair["votes"] = dict.fromkeys(pair["votes"], float(next(differences) > 0))
+        lines.append(json.dumps(pair))
+    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    return load_pcmp(folder)
+
+
 def test_command(small_pcmp: PCMP, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_pcmp = vote_as_the_embedding_does(small_pcmp, tmp_path / "pcmp")
     output = tmp_path / "fitted" / "fitted.json"
     assert main(["--pcmp", str(small_pcmp.folder), "--folds", "2", "-o", str(output)]) == 0
     printed = capsys.readouterr().out
@@ -78,6 +95,7 @@ def test_command(small_pcmp: PCMP, tmp_path: Path, capsys: pytest.CaptureFixture
     metric = build_mlclipsim(MLCLIPSimConfig(fitted=str(output)))
     assert metric.layers == content["layers"] == list(range(6))
     assert metric.layer_weights.tolist() == pytest.approx(content["weights"], abs=1e-5)
+    assert content["made_from"]["held_out_accuracy"] > 0.5
     (cached,) = (small_pcmp.folder / "distances").glob("*.npy")
     before = cached.stat().st_mtime_ns
     main(["--pcmp", str(small_pcmp.folder), "--folds", "2", "-o", str(output)])
