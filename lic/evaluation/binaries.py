@@ -40,8 +40,10 @@ _INSTALL = {
 }  # fmt: skip
 _CONFORMANCE = {
     "vtm": ["--ConformanceWindowMode=1"],
-    "hm": ["--SEIDecodedPictureHash", "--Level=5.1", "--CUNoSplitIntraACT=0", "--ConformanceMode=1"],
+    "hm": ["--SEIDecodedPictureHash", "--Level=5.1", "--ConformanceWindowMode=1"],
 }
+"""CompressAI's, but for HM: --CUNoSplitIntraACT is known to its screen content branch only, and --ConformanceMode is
+HM's --ConformanceWindowMode of long ago; HM 17.0 refuses both."""
 
 
 class _BinaryCoder:
@@ -94,7 +96,7 @@ class VideoCoder(_BinaryCoder):
             return _from_ycbcr(np.fromfile(video, dtype=np.uint8).reshape(3, -1, width))
 
     def encode_command(self, video: Path, stream: Path, width: int, height: int) -> list[Any]:
-        """Return CompressAI's command line."""
+        """Return CompressAI's command line, with what HM knows; see `_CONFORMANCE`."""
         return [
             self._encoder, "-i", video, "-c", self._config, "-q", self.quality, "-o", "/dev/null", "-b", stream,
             "-wdt", width, "-hgt", height, "-fr", "1", "-f", "1", "--InputChromaFormat=444", "--InputBitDepth=8",

@@ -100,6 +100,9 @@ def test_command_line_is_compressai_s(name: Any, folder: str, tmp_path: Path, mo
     (theirs,) = seen
     video, stream = (theirs[theirs.index(flag) + 1] for flag in ("-i", "-b"))
     ours = VideoCoder(name, 32, folder, f"{folder}/intra.cfg").encode_command(Path(video), Path(stream), 30, 20)
+    if name == "hm":  # which knows neither of two options that CompressAI gives it
+        theirs.remove("--CUNoSplitIntraACT=0")
+        theirs[theirs.index("--ConformanceMode=1")] = "--ConformanceWindowMode=1"
     assert [str(word) for word in ours] == theirs
     Path(video).unlink()
 
