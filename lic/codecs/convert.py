@@ -134,7 +134,7 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
 
 def _header(name: CodecName, network: nn.Module, lmbda: float, source: Path) -> Header:
     """Return what is known of a converted codec."""
-    widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]
+    widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
     data = f"unknown to this project: converted from {source.name}"
     return Header(name, widths[0], widths[-1], [lmbda], "mse", data, 0, versions)

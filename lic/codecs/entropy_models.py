@@ -52,11 +52,11 @@ class _OneString(EntropyModel):  # type: ignore[misc]  # CompressAI has no types
         return values
 
 
-class OneStringBottleneck(EntropyBottleneck, _OneString):  # type: ignore[misc]
+class OneStringBottleneck(EntropyBottleneck, _OneString):  # type: ignore[misc]  # the same
     """An EntropyBottleneck on the shared string."""
 
 
-class OneStringGaussian(GaussianConditional, _OneString):  # type: ignore[misc]
+class OneStringGaussian(GaussianConditional, _OneString):  # type: ignore[misc]  # the same
     """A GaussianConditional on the shared string."""
 
     def build_indexes(self, scales: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def _visible_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-class _ClassFolders(ImageFolder):  # type: ignore[misc]
+class _ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no types
     def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
         names = _visible_folders(Path(directory))
         return names, {name: i for i, name in enumerate(names)}

@@ -107,4 +107,4 @@ def _at_recalls(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> 
 
 
 def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (np.diff(recall, axis=0, prepend=0) * precision).sum(0)  # type: ignore[no-any-return]
+    return (np.diff(recall, axis=0, prepend=0) * precision).sum(0)  # type: ignore[no-any-return]  # an untyped sum
