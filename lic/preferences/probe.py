@@ -23,7 +23,7 @@ from lic.cli import parse_config, unknown
 from lic.config import DistortionName
 from lic.data.drawing import draw_scene
 from lic.data.subset import subset
-from lic.distortions import Distortion, MLCLIPSim, build_distortion
+from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion
 from lic.images import crop_to, list_images, read_image, write_file
 from lic.preferences import probing
 from lic.preferences.probe_figure import draw_probe
@@ -94,7 +94,7 @@ def read_images(config: ProbeConfig) -> Tensor:
 def probe(distortion: Distortion, images: Tensor, steps: int, seed: int) -> Probe:
     """Ask everything of a distortion."""
     modes = {"as in training": True}
-    if isinstance(distortion.metric, MLCLIPSim):
+    if isinstance(distortion.metric, MLCLIPSim | FeatureDistortion):
         modes["without shift"] = False
     reconstructions = {
         mode: probing.reconstruct(distortion, images, steps, seed, is_training) for mode, is_training in modes.items()
@@ -116,7 +116,13 @@ def probe(distortion: Distortion, images: Tensor, steps: int, seed: int) -> Prob
 
 def patch_px(distortion: Distortion) -> int:
     """Return the side of the encoder's patches; 16, the codecs' stride, where there is no encoder."""
-    return distortion.metric.tower.patch_px if isinstance(distortion.metric, MLCLIPSim) else 16
+    match distortion.metric:
+        case MLCLIPSim(tower=tower):
+            return int(tower.patch_px)
+        case FeatureDistortion(backbone=backbone):
+            return int(backbone.patch_px)
+        case _:
+            return 16
 
 
 def _print(name: str, found: Probe) -> None:
