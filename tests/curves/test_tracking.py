@@ -71,7 +71,7 @@ def test_table(evaluation: dict[str, RunFile]) -> None:
     rows = evaluation["scores-mbt2018-mean-mse"].table("rate_task/coco-det")
     assert tuple(rows[0]) == COLUMNS
     curve, data = "mbt2018-mean / mse, demo-scenes (embedded)", {"codec": "mbt2018-mean", "distortion": "mse"}
-    first = {"lmbda": 0.01, "quality": None, "bpp": 0.1} | data
+    first = {"seed": None, "lmbda": 0.01, "quality": None, "bpp": 0.1} | data
     assert rows[0] == {"curve": curve, "score": 0.2, "low": 0.1, "high": 0.6, "ceiling": 0.6, "network": None} | first
     other = {"curve": f"{curve}, yolox", "low": None, "high": None, "ceiling": None, "network": "yolox"} | first
     assert rows[1] == other | {"score": pytest.approx(0.3)}
