@@ -80,6 +80,26 @@ def test_table(evaluation: dict[str, RunFile]) -> None:
     assert (row["codec"], row["quality"], row["score"], row["ceiling"]) == ("jpeg", 10, 22.0, None)
 
 
+def test_seeds_are_kept_apart(tmp_path: Path, make_results: MakeResults) -> None:
+    folder, paths = tmp_path / "scores", []
+    folder.mkdir()
+    results = [replace(make_results([0.1 + seed / 100], [20.0]), label="pure", seed=seed) for seed in (0, 1)]
+    for result in results:
+        paths.append(folder / f"{result.curve.stem_with_seed}.json")
+        save_results(result, paths[-1])
+    write_image(noise_image(0, 20, 30), folder / "curves.png")
+    log_evaluation("offline", {}, results, paths, [], Console(file=io.StringIO()))
+    runs = read_runs(folder)
+    assert sorted(runs) == ["scores-mbt2018-mean-pure-seed0", "scores-mbt2018-mean-pure-seed1"]
+    for seed, run in enumerate(runs[name] for name in sorted(runs)):
+        (row,) = run.table("rate_task/coco-det")
+        curve = f"mbt2018-mean / pure, seed {seed}, demo-scenes (embedded)"
+        assert (row["curve"], row["distortion"], row["seed"]) == (curve, "mse", seed)
+        assert run.run.run_group == "mbt2018-mean / pure"
+        assert (run.config()["label"], run.config()["seed"]) == ("pure", seed)
+        assert [json.loads(artifact.metadata)["seeds"] for artifact in run.artifacts] == [[seed]]
+
+
 def test_chart_draws_the_table(evaluation: dict[str, RunFile]) -> None:
     run = evaluation["scores-jpeg"]
     assert run.table("rate_task/coco-det/curves_table") == run.table("rate_task/coco-det")
