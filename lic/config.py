@@ -3,6 +3,7 @@
 The docstring under a field is its `--help` text. This module imports no torch, so that `--help` answers at once.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -186,6 +187,8 @@ class TrainConfig:
     """0: none; else evaluate an exponential moving average"""
     seed: int = 0
     """of weights, crops and noise"""
+    label: str | None = None
+    """what curves call it; default the distortion"""
     task: list[TaskName] = field(default_factory=lambda: ["imagenet-cls", "coco-det", "voc-seg"])
     """tasks run on the decoded validation images (demo scenes only)"""
     eval_every_n_epochs: int = 0
@@ -195,7 +198,7 @@ class TrainConfig:
     output: str = "runs"
     """folder that gets a folder for each run"""
     name: str | None = None
-    """the run's folder and W&B name; default made of codec, distortion, lmbda"""
+    """the run's folder and W&B name; default made of codec, label or distortion, lmbda"""
     resume: str | None = None
     """continue a run from its last.ckpt"""
     wandb: WandbMode = "auto"
@@ -222,6 +225,8 @@ class TrainConfig:
         require(0 <= self.warmup_mse <= 1, f"warmup_mse is a share of the steps, 0 .. 1, got {self.warmup_mse}")
         require(self.anchor_mse >= 0, f"anchor_mse must not be negative, got {self.anchor_mse}")
         require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
+        require(self.label is None or re.fullmatch(r"[A-Za-z0-9][\w .+-]{0,63}", self.label, re.ASCII) is not None,
+                f"label must be at most 64 letters, digits, blanks, . + - or _, got '{self.label}'")
         require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
         require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
         require(len(self.task) > 0, "task is an empty list; name at least one, such as --task coco-det")

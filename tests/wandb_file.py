@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,10 +42,16 @@ class RunFile(NamedTuple):
 
 
 def read_run(folder: Path) -> RunFile:
-    """Return the run in a folder offline-run-*."""
+    """Return the run in a folder offline-run-*, once its end is on record."""
     (path,) = folder.glob("run-*.wandb")
     run, history, summary, artifacts, configs = None, [], {}, [], []
-    for record in _records(path.read_bytes()):
+    records = list(_records(path.read_bytes()))
+    for _ in range(100):  # W&B's own process may write on for a moment after `finish`
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            break
+        time.sleep(0.1)
+        records = list(_records(path.read_bytes()))
+    for record in records:
         match record.WhichOneof("record_type"):
             case "run":
                 run = run or record.run
@@ -67,7 +74,7 @@ def read_runs(folder: Path) -> dict[str, RunFile]:
 
 
 def _records(content: bytes) -> Iterator[Any]:
-    assert content[:4] == b":W&B"
+    assert content[:4] in (b":W&B", b"")
     position, part = 7, b""
     while position + HEADER.size <= len(content):
         left = BLOCK - position % BLOCK
@@ -75,9 +82,9 @@ def _records(content: bytes) -> Iterator[Any]:
             position += left
             continue
         _, length, kind = HEADER.unpack_from(content, position)
-        if kind == 0:
-            return
         position += HEADER.size
+        if kind == 0 or position + length > len(content):
+            return
         part += content[position : position + length]
         position += length
         if kind in (1, 4):

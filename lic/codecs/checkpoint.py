@@ -33,6 +33,8 @@ class Header:
         data: what it was trained on.
         steps: optimiser steps.
         versions: of the libraries that trained it.
+        label: what its training was called; None: nothing but the distortion.
+        seed: of its training; None: unknown.
     """
 
     codec: CodecName
@@ -43,6 +45,8 @@ class Header:
     data: str
     steps: int
     versions: dict[str, str]
+    label: str | None = None
+    seed: int | None = None
 
 
 class LoadedCodec(NamedTuple):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lic.curves.results import Results, load_results
+from lic.curves.seeds import group_seeds
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Draw the rate-task figure of some results files, print their table and their BD-rates.
+    """Draw the rate-task figure of some results files, print their table and their BD-rates; seeds become one curve.
 
     Args:
         argv: the words after `python -m lic curves`.
@@ -39,8 +40,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--reference",
         metavar="NAME_OR_FILE",
-        help="what BD-rates compare with: a codec, 'codec / distortion', or a results file "
-        "(the first one trained for mse, else jpeg, else the first)",
+        help="what BD-rates compare with: a curve's name as in the tables, its codec, what that was trained for, or a "
+        "results file (the first one trained for mse, else jpeg, else the first)",
     )
     parser.add_argument("--at_bpp", nargs="+", type=positive, metavar="BPP", help="rates to show drops at")
     options = parser.parse_args(argv)
@@ -84,16 +85,21 @@ def positive(word: str) -> float:
 
 
 def choose_reference(results: Sequence[Results], paths: Sequence[Path], name: str | None) -> Results:
-    """Return the results with this name or from this file; without a name, the customary reference."""
+    """Return the results with this name or from this file; without a name, the customary reference.
+
+    Of several seeds it is the first, which stands for all of them.
+    """
     if name is None:
         trained_for_mse = [each for each in results if each.distortion == "mse"]
+        trained_for_mse.sort(key=lambda each: each.label is not None)  # without a label: as anybody would train it
         jpeg = [each for each in results if each.codec == "jpeg"]
         return (trained_for_mse or jpeg or list(results))[0]
-    matches = [each for each in results if name == each.name] or [each for each in results if name == each.codec]
-    if len(matches) > 1:
-        raise ValueError(f"--reference '{name}' fits {len(matches)} of the results; give its file instead")
-    if matches:
-        return matches[0]
+    for called in ("name", "codec", "recipe"):
+        curves = group_seeds([each for each in results if name == getattr(each.curve, called)])
+        if len(curves) > 1:
+            raise ValueError(f"--reference '{name}' fits {len(curves)} of the results; give its file instead")
+        if curves:
+            return curves[0][0]
     if Path(name).is_file():
         same = [each for each, path in zip(results, paths, strict=True) if path.resolve() == Path(name).resolve()]
         return same[0] if same else load_results(name)

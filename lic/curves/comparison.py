@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, drop_at
 from lic.curves.results import FULL_REFERENCE, LABEL, Point, Results, list_networks, list_tasks, task_of
+from lic.curves.seeds import group_seeds, merge_seeds
 
 AT_BPP = (0.1, 0.25, 0.5, 1.0)
 """Rates at which the drop against the ceiling is shown, those of them that a curve reaches."""
@@ -18,9 +20,11 @@ class BdCell(NamedTuple):
     """A Bjøntegaard difference in words."""
 
     value: float | None
+    """Over several seeds: the mean."""
     text: str
+    """Over several seeds: mean, and the range in brackets, `-43.1 % (-45.0 to -40.2)`."""
     over: str
-    """The range that both curves reach."""
+    """The range that both curves reach; over several seeds, from the lowest end to the highest."""
     note: str
 
 
@@ -36,35 +40,86 @@ class BdRow(NamedTuple):
     """Whether it is the quality's first row, and its last."""
 
 
+class Comparison(NamedTuple):
+    """One codec against the reference: a pair of curves for each of its seeds, one pair where it has none."""
+
+    name: str
+    seeds: list[int | None]
+    pairs: list[tuple[Results, Results]]
+    """Reference and candidate."""
+
+
+def compare(reference: Results, results: Sequence[Results]) -> list[Comparison]:
+    """Return what is compared with what: each curve but the reference, seed by seed.
+
+    Args:
+        reference: the one of the results that stands for 0 %, or any of its seeds; others are taken too.
+        results: codecs on the same dataset, each seed for itself. A candidate's seed is compared with the same seed of
+            the reference, and with the mean of the reference's seeds where there is no such seed or none at all.
+    """
+    groups = group_seeds(results)
+    own = next((group for group in groups if any(each is reference for each in group)), [reference])
+    (mean,) = merge_seeds(own)
+    by_seed = {each.seed: each for each in own if each.seed is not None}
+    return [
+        Comparison(
+            group[0].name,
+            [each.seed for each in group],
+            [(mean if each.seed is None else by_seed.get(each.seed, mean), each) for each in group],
+        )
+        for group in groups
+        if group is not own
+    ]
+
+
 def bd_rows(reference: Results, results: Sequence[Results]) -> Iterator[BdRow]:
-    """Return a row for each quality, task and `task@network`, and each codec but the reference."""
-    candidates = [each for each in results if each is not reference]
+    """Return a row for each quality, task and `task@network`, and each codec but the reference; see `compare`."""
+    comparisons = compare(reference, results)
     tasks = list_tasks([reference, *results])
     judged = [name for task in tasks for name in (task, *list_networks([reference, *results], task))]
     for quality in (*FULL_REFERENCE, *judged):
+        candidates = [candidate for each in comparisons for _, candidate in each.pairs]
         if not any(math.isfinite(point.score(quality)) for each in candidates for point in each.points):
             continue
         factor, digits, unit = (1.0, DIGITS[quality], "") if quality in DIGITS else (100.0, 1, " pp")
         unit = " dB" if quality == "psnr_db" else unit
-        for candidate in candidates:
-            rate = bd_rate(reference, candidate, quality)
-            accuracy = bd_accuracy(reference, candidate, quality)
+        for each in comparisons:
+            rates, accuracies = ([delta(*pair, quality) for pair in each.pairs] for delta in (bd_rate, bd_accuracy))
             yield BdRow(
                 label(quality),
-                candidate.name,
-                _bd_cell(rate, 1, "+.1f", " %", factor, f".{digits}f"),
-                _bd_cell(accuracy, factor, f"+.{digits}f", unit, 1, ".3f"),
-                candidate is candidates[0],
-                candidate is candidates[-1],
+                each.name,
+                _bd_cell(rates, each.seeds, 1, "+.1f", " %", factor, f".{digits}f"),
+                _bd_cell(accuracies, each.seeds, factor, f"+.{digits}f", unit, 1, ".3f"),
+                each is comparisons[0],
+                each is comparisons[-1],
             )
 
 
-def _bd_cell(delta: Delta, factor: float, form: str, unit: str, range_factor: float, range_form: str) -> BdCell:
-    if delta.value is None:
-        return BdCell(None, "-", "", delta.note)
-    low, high = range_factor * delta.low, range_factor * delta.high
-    text = f"{factor * delta.value:{form}}{unit}"
-    return BdCell(factor * delta.value, text, f"{low:{range_form}} to {high:{range_form}}", delta.note)
+def bd_rate_texts(comparison: Comparison, qualities: Sequence[str]) -> list[str]:
+    """Return the BD-rate in each quality in words, in percent but without the unit."""
+    found = [[bd_rate(*pair, quality) for pair in comparison.pairs] for quality in qualities]
+    return [_bd_cell(deltas, comparison.seeds, 1, "+.1f", "", 1, "").text for deltas in found]
+
+
+def _bd_cell(
+    deltas: Sequence[Delta], seeds: Sequence[int | None], factor: float, form: str, unit: str, range_factor: float,
+    range_form: str,
+) -> BdCell:  # fmt: skip
+    notes = [
+        f"seed {seed}: {delta.note}" if len(deltas) > 1 else delta.note
+        for seed, delta in zip(seeds, deltas, strict=True)
+        if delta.note
+    ]
+    note = "; ".join(notes)
+    values = [factor * delta.value for delta in deltas if delta.value is not None]
+    if not values:
+        return BdCell(None, "-", "", note)
+    text = f"{fmean(values):{form}}{unit}"
+    if len(values) > 1:
+        text += f" ({min(values):{form}} to {max(values):{form}})"
+    low = range_factor * min(delta.low for delta in deltas if delta.value is not None)
+    high = range_factor * max(delta.high for delta in deltas if delta.value is not None)
+    return BdCell(fmean(values), text, f"{low:{range_form}} to {high:{range_form}}", note)
 
 
 class DropRow(NamedTuple):
@@ -78,7 +133,11 @@ class DropRow(NamedTuple):
 
 
 def drops(results: Sequence[Results], at_bpp: Sequence[float] | None = None) -> tuple[list[float], list[DropRow]]:
-    """Return the rates, and a row for each task and each codec; those of `AT_BPP` that a curve reaches by default."""
+    """Return the rates, and a row for each task and each codec; those of `AT_BPP` that a curve reaches by default.
+
+    Seeds are averaged before.
+    """
+    results = merge_seeds(results)
     tasks = [task for task in list_tasks(results) if any(math.isfinite(r.ceiling_score(task)) for r in results)]
     reached = [b for b in AT_BPP if any(drop_at(r, task, b) is not None for r in results for task in tasks)]
     rates = reached if at_bpp is None else list(at_bpp)

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from lic.curves.looks import looks, title
 from lic.curves.results import FULL_REFERENCE, Results, list_networks, list_tasks
+from lic.curves.seeds import merge_seeds
 
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 _INK = "#333333"
@@ -41,8 +42,9 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
 
     Learned codecs are coloured lines, conventional ones dashed and grey, single points markers without a line; the
     uncompressed images are a thin dashed ceiling. Where several networks judged a task, thin lines are the networks'
-    and the bold one is their mean. Bands are bootstrap intervals over images. The rate axis is logarithmic: equal
-    savings are equal distances.
+    and the bold one is their mean. Bands are bootstrap intervals over images. Seeds of one curve are drawn as their
+    mean, with a band from the lowest end of the seeds' intervals to the highest: it covers images and seeds. The rate
+    axis is logarithmic: equal savings are equal distances.
 
     Args:
         results: at least one codec, all on the same dataset.
@@ -52,6 +54,7 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         ValueError: there is no point to draw.
         OSError: the folder is missing or cannot be written.
     """
+    results = merge_seeds(results)
     if not any(each.points for each in results):
         raise ValueError("expected at least one operating point to draw, came none; evaluate a codec first")
     has_clip = any(math.isfinite(point.mlclipsim) for each in results for point in each.points)

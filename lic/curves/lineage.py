@@ -1,7 +1,6 @@
 """Checkpoints and results as W&B artifacts: a training logs its model, an evaluation uses it, both log results."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import wandb
 
 from lic.codecs import load_codec
+from lic.curves.naming import Curve, file_name
 from lic.curves.results import Results
 from lic.curves.runs import present_run
 
@@ -33,8 +33,13 @@ def log_artifacts(
     for path in used:
         if hashlib.sha256(path.read_bytes()).hexdigest() in sources:
             _use(run, _model(path))
-    described = {"dataset": results[0].dataset, "curves": [result.name for result in results], "checkpoints": sources}
-    name = re.sub(r"[^\w.-]", "-", f"results-{run.name}", flags=re.ASCII)[:128]  # what W&B allows
+    described = {
+        "dataset": results[0].dataset,
+        "curves": [result.name for result in results],
+        "seeds": [result.seed for result in results],
+        "checkpoints": sources,
+    }
+    name = file_name(f"results-{run.name}")[:128]  # what W&B allows
     artifact = wandb.Artifact(name, "results", metadata=described)
     for path in files:
         artifact.add_file(str(path))
@@ -45,8 +50,11 @@ def _model(path: Path) -> wandb.Artifact:
     """Return a checkpoint as an artifact; W&B takes equal names and contents for one, whoever logged it first."""
     header, sha256 = load_codec(path)[1:]
     lmbda = "-".join(f"{lmbda:g}" for lmbda in (min(header.lmbda), max(header.lmbda))[: len(header.lmbda)])
-    described = {"sha256": sha256, "lmbda": header.lmbda, "data": header.data, "steps": header.steps}
-    artifact = wandb.Artifact(f"{header.codec}-{header.distortion}-{lmbda}", "model", metadata=described)
+    described = {"sha256": sha256, "lmbda": header.lmbda, "data": header.data, "steps": header.steps,
+                 "label": header.label, "seed": header.seed}  # fmt: skip
+    curve = Curve(header.codec, header.distortion, header.label)
+    seed = "" if header.seed is None else f"-seed{header.seed}"
+    artifact = wandb.Artifact(f"{curve.stem[:90]}-{lmbda}{seed}", "model", metadata=described)
     artifact.add_file(str(path), name=f"codec{path.suffix}")
     return artifact
 

@@ -14,6 +14,7 @@ from lic.curves.looks import looks, title
 from lic.curves.report_tables import bd_table, drop_table, summary_table
 from lic.curves.results import FULL_REFERENCE, Results, list_networks, list_tasks
 from lic.curves.samples import MIN_SCORE, read_samples
+from lic.curves.seeds import group_seeds, merge_seeds
 
 Loaded = Sequence[tuple[Results, Path]]
 """Results, each with its file."""
@@ -25,7 +26,7 @@ _SYNTHETIC = (
 
 
 def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequence[float] | None) -> str:
-    """Return the HTML of one dataset.
+    """Return the HTML of one dataset: seeds averaged to one curve, with the first one's samples.
 
     Args:
         identifier: of the element.
@@ -37,22 +38,28 @@ def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequenc
         ValueError: a sample is damaged.
     """
     named = _distinct(loaded)
-    sources = [(each, path.parent, shown.name) for (each, path), shown in zip(loaded, named, strict=True)]
+    curves = merge_seeds(named)
+    firsts = {id(group[0]) for group in group_seeds(named)}
+    sources = [
+        (each, path.parent, shown.name)
+        for (each, path), shown in zip(loaded, named, strict=True)
+        if id(shown) in firsts
+    ]
     samples, num_samples = read_samples(sources)
     reference = next(shown for shown, (each, _) in zip(named, loaded, strict=True) if each is reference)
     dataset = named[0].dataset
     num_images = max(point.num_images for each in named for point in each.points)
-    data = {**_curves(named), "samples": samples}
+    data = {**_curves(curves), "samples": samples}
     parts = [
         f'<section id="{identifier}">\n<h2>{escape(dataset)}</h2>\n',
         _SYNTHETIC if "synthetic" in dataset or "demo" in dataset else "",
-        f'<p class="note">{num_images} images. {_networks(named)}{_bands(named)}</p>\n',
+        f'<p class="note">{num_images} images. {_networks(named)}{_bands(curves)}{_seeds(named)}</p>\n',
         '<div><div class="legend" aria-label="codecs"></div>\n<div class="panels"></div></div>\n',
         _viewer(len(samples), num_samples, any(sample.is_shrunk for sample in samples)) if samples else "",
         "<h3>Operating points</h3>\n",
         '<p class="note">Task scores in percent. A click on a heading sorts.</p>\n',
         summary_table(named),
-        bd_table(reference, named) if len(named) > 1 else "",
+        bd_table(reference, named) if len(curves) > 1 else "",
         drop_table(named, at_bpp),
         "<h3>How each curve was made</h3>\n",
         *(_provenance(each, path) for each, (_, path) in zip(named, loaded, strict=True)),
@@ -62,12 +69,19 @@ def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequenc
 
 
 def _distinct(loaded: Loaded) -> list[Results]:
-    """Return the results, with the folder in the names that several files share."""
-    counts = Counter(each.name for each, _ in loaded)
-    return [
-        replace(each, codec=f"{each.codec} ({path.parent.name}/{path.stem})") if counts[each.name] > 1 else each
-        for each, path in loaded
-    ]
+    """Return the results, with the folder in the names that several files share but for the seeds of one curve."""
+    groups = group_seeds([each for each, _ in loaded])
+    counts = Counter(group[0].name for group in groups)
+    first = {id(each): id(group[0]) for group in groups for each in group}
+    paths = {id(each): path for each, path in loaded}
+
+    def distinct(each: Results) -> Results:
+        if counts[each.name] == 1:
+            return each
+        path = paths[first[id(each)]]
+        return replace(each, codec=f"{each.codec} ({path.parent.name}/{path.stem})")
+
+    return [distinct(each) for each, _ in loaded]
 
 
 def _networks(results: Sequence[Results]) -> str:
@@ -79,6 +93,14 @@ def _networks(results: Sequence[Results]) -> str:
 def _bands(results: Sequence[Results]) -> str:
     has_bands = any(p.interval(task) for each in results for p in each.points for task in list_tasks(results))
     return "Bands: 95 % bootstrap intervals over images." if has_bands else ""
+
+
+def _seeds(results: Sequence[Results]) -> str:
+    listed = [(group[0].name, [each.seed for each in group]) for group in group_seeds(results) if len(group) > 1]
+    if not listed:
+        return ""
+    names = "; ".join(f"{escape(name)} of seeds {', '.join(map(str, seeds))}" for name, seeds in listed)
+    return f" Means over seeds: {names}; bands from the lowest end to the highest, samples of the first seed."
 
 
 def _viewer(num_shown: int, num_samples: int, is_shrunk: bool) -> str:
@@ -141,7 +163,8 @@ def _provenance(results: Results, path: Path) -> str:
         ("environment", "\n".join(f"{name}: {value}" for name, value in results.environment.items())),
     ]
     listed = "".join(f"<dt>{name}</dt><dd><pre>{escape(text)}</pre></dd>" for name, text in blocks if text)
-    return f"<details><summary>{escape(results.name)}</summary><dl>{listed}</dl></details>\n"
+    seed = "" if results.seed is None else f", seed {results.seed}"
+    return f"<details><summary>{escape(results.name)}{seed}</summary><dl>{listed}</dl></details>\n"
 
 
 def _embed(data: Any) -> str:

@@ -6,10 +6,12 @@ from html import escape
 
 from lic.curves.comparison import DIGITS, BdCell, bd_rows, drops, label, scaled, setting
 from lic.curves.results import FULL_REFERENCE, Results, list_tasks
+from lic.curves.seeds import merge_seeds
 
 
 def summary_table(results: Sequence[Results]) -> str:
-    """Return a row for each operating point, and the uncompressed ceiling at the foot."""
+    """Return a row for each operating point, seeds averaged, and the uncompressed ceiling at the foot."""
+    results = merge_seeds(results)
     qualities = [*FULL_REFERENCE, *list_tasks(results)]
     heads = ["codec", "setting", "bpp", *(label(quality) for quality in qualities), "enc. ms", "dec. ms"]
     rows = []
@@ -54,7 +56,7 @@ def bd_table(reference: Results, results: Sequence[Results]) -> str:
         f"<h3>Compared with {escape(reference.name)}</h3>\n"
         '<p class="note">BD-rate: difference in bits at equal quality, less is better. BD-accuracy: difference in '
         "quality at equal bits, more is better. Averaged over the range that both curves reach, which is given; "
-        "nothing is extrapolated.</p>\n"
+        "nothing is extrapolated. Of several seeds: the mean, and the range in brackets.</p>\n"
         + _table(["quality", "codec", "BD-rate", "over", "BD-accuracy", "over bpp"], rows, "sortable two-names")
         + (f'<ol class="note">{listed}</ol>\n' if notes else "")
     )

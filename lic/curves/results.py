@@ -3,9 +3,10 @@
     {"codec": "mbt2018-mean", "distortion": "mlclipsim", "dataset": "demo-scenes (embedded)",
      "points": [{"lmbda": 0.01, "bpp": 0.21, "psnr_db": 27.4, ..., "coco-det": {"ap": 0.5, "ap50": 0.8}}],
      "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"},
-     "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null}}
+     "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null},
+     "label": null, "seed": 0}
 
-Files without the last three keys are older, and read all the same. Figures, tables and BD-rates are drawn from these
+Files without the last five keys are older, and read all the same. Figures, tables and BD-rates are drawn from these
 files alone. A value that could not be measured is `null` in the file and NaN here.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lic.curves.environment import read_environment as read_environment
+from lic.curves.naming import Curve
 
 HEADLINE = {
     "imagenet-cls": "top1", "folder-cls": "top1", "coco-det": "ap", "voc-det": "ap50", "coco-seg": "ap",
@@ -99,7 +101,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Results:
-    """The operating points of one codec on one dataset."""
+    """The operating points of one codec, of one seed of its training, on one dataset."""
 
     codec: str
     distortion: str | None
@@ -116,15 +118,24 @@ class Results:
     """The exact command of the run."""
     config: dict[str, Any] = field(default_factory=dict)
     """The run's settings."""
+    label: str | None = None
+    """What the codec's training was called; None: nothing but its distortion."""
+    seed: int | None = None
+    """Of the codec's training; None for conventional codecs, checkpoints that do not say, and means over seeds."""
 
     def __post_init__(self) -> None:
         _check_tasks(self.ceiling)
         object.__setattr__(self, "points", tuple(sorted(self.points, key=lambda point: point.bpp)))
 
     @property
+    def curve(self) -> Curve:
+        """What tells these results from others on the dataset."""
+        return Curve(self.codec, self.distortion, self.label, self.seed)
+
+    @property
     def name(self) -> str:
-        """Codec and, where there is one, the distortion it was trained for."""
-        return f"{self.codec} / {self.distortion}" if self.distortion else self.codec
+        """Codec and, where there is one, the label of its training, else the distortion that it was trained for."""
+        return self.curve.name
 
     @property
     def is_learned(self) -> bool:
@@ -194,7 +205,7 @@ def load_results(path: Path | str) -> Results:
 def _parse_results(content: Any) -> Results:
     kinds: Mapping[str, Any] = {
         "codec": str, "distortion": str | None, "dataset": str, "points": list, "ceiling": dict, "environment": dict,
-        "networks": dict, "command": str, "config": dict,
+        "networks": dict, "command": str, "config": dict, "label": str | None, "seed": int | None,
     }  # fmt: skip
     required = [each.name for each in fields(Results) if each.default is each.default_factory is MISSING]
     _check_keys("results", content, required)

@@ -26,7 +26,7 @@ def start_wandb(
         config: every setting.
         folder: where the run's files go.
         job_type: `train` or `eval`.
-        group: codec and distortion, as `Results.name` has them.
+        group: codec and label or distortion, as `Results.name` has them: its seeds share a group.
         lmbdas: the operating points, which become tags.
     """
     if mode == "auto":

@@ -5,6 +5,7 @@
     samples/classes.json                              {"coco-det": {"1": "circle"}}: names by id, for each task
     samples/original/STEM.png, STEM.json              {"tasks": {"coco-det": prediction}}
     samples/CODEC-DISTORTION/lmbda-0.01/STEM.png, STEM.json     {"bpp": 0.21, "psnr_db": 27.1, "tasks": {...}}
+    samples/CODEC-LABEL-seed1/lmbda-0.01/...                    the same: with a label, and one of several seeds
     samples/jpeg/q10/...                                        the same
 
 Predictions are as in `lic/tasks/task.py`. Here they become what a browser can show: images as data URIs, boxes, and
@@ -116,7 +117,8 @@ def _read_sample(stem: str, original: Path, results: Sequence[tuple[Results, Pat
         width, height = image.size
     views = [_read_view("original", "", original, original.parent.parent)]
     for each, folder, name in results:
-        codec = folder / "samples" / each.name.replace(" / ", "-")
+        own, shared = (folder / "samples" / stem for stem in (each.curve.stem_with_seed, each.curve.stem))
+        codec = own if own.is_dir() else shared
         for point in each.points:
             path = codec / setting_folder(point) / f"{stem}.png"
             if path.is_file():

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lic.curves.comparison import DIGITS, bd_rows, drops, label, setting
+from lic.curves.comparison import DIGITS, bd_rate_texts, bd_rows, compare, drops, label, setting
 from lic.curves.results import FULL_REFERENCE, Results, list_tasks
+from lic.curves.seeds import merge_seeds
 
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe, where no terminal tells its width."""
@@ -24,12 +25,13 @@ class _Row(NamedTuple):
 
 
 def print_results(results: Sequence[Results], console: Console | None = None) -> None:
-    """Print one row for each operating point, and the uncompressed ceiling, as one table.
+    """Print one row for each operating point, and the uncompressed ceiling, as one table; seeds are averaged.
 
     Args:
         results: codecs on the same dataset.
         console: where to print; the terminal if not given.
     """
+    results = merge_seeds(results)
     datasets = ", ".join(dict.fromkeys(each.dataset for each in results))
     table = _new_table(f"{datasets}: task scores in percent")
     table.add_column("codec", overflow="fold")
@@ -44,6 +46,7 @@ def print_results(results: Sequence[Results], console: Console | None = None) ->
 
 def markdown_table(results: Sequence[Results]) -> str:
     """Return the table of `print_results` in Markdown, ending in a newline."""
+    results = merge_seeds(results)
     columns = ["codec", *_columns(results)]
     lines = [_markdown_row(columns), _markdown_row(["---"] + ["---:"] * (len(columns) - 1))]
     lines += [_markdown_row([row.name, *row.cells]) for row in _rows(results)]
@@ -54,8 +57,8 @@ def print_bd_rates(reference: Results, results: Sequence[Results], console: Cons
     """Print BD-rate and BD-accuracy of each codec against a reference, for each quality and task, with the reasons.
 
     Args:
-        reference: the curve that stands for 0 %; passed over among the results.
-        results: codecs on the same dataset.
+        reference: the one of the results that stands for 0 %, or any of its seeds.
+        results: codecs on the same dataset; where they have seeds, mean and range over these are printed.
         console: where to print; the terminal if not given.
     """
     console = console or _console()
@@ -73,6 +76,20 @@ def print_bd_rates(reference: Results, results: Sequence[Results], console: Cons
         console.print(table)
     for number, note in enumerate(notes, 1):
         console.print(f"  [{number}] {note}", markup=False, highlight=False)
+
+
+def markdown_bd_rates(reference: Results, results: Sequence[Results], qualities: Sequence[str]) -> str:
+    """Return BD-rates in percent as a table in Markdown, ending in a newline: a row for each codec but the reference.
+
+    Args:
+        reference: the one of the results that stands for 0 %, or any of its seeds.
+        results: codecs on the same dataset; where they have seeds, mean and range over these are given.
+        qualities: of `FULL_REFERENCE`, tasks, or `task@network`; a column for each.
+    """
+    columns = [f"BD-rate against {reference.curve.recipe or reference.codec}, %", *map(label, qualities)]
+    rows = [[each.name, *bd_rate_texts(each, qualities)] for each in compare(reference, results)]
+    lines = [_markdown_row(columns), _markdown_row(["---"] + ["---:"] * len(qualities)), *map(_markdown_row, rows)]
+    return "\n".join(lines) + "\n"
 
 
 def print_drops(
@@ -100,12 +117,14 @@ def print_drops(
 
 
 def _noted(text: str, note: str, notes: list[str]) -> str:
-    """Return the text with the number of its note, which is added to the notes."""
+    """Return the text with the number of its note, which is added to the notes; a range over seeds goes below."""
+    value, bracket, seeds = text.partition(" (")
+    below = f"\n({seeds}" if bracket else ""
     if not note:
-        return text
+        return value + below
     if note not in notes:
         notes.append(note)
-    return f"{text} [{notes.index(note) + 1}]"
+    return f"{value} [{notes.index(note) + 1}]{below}"
 
 
 def _columns(results: Sequence[Results]) -> list[str]:

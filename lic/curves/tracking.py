@@ -21,7 +21,9 @@ from lic.curves.media import log_samples
 from lic.curves.results import FULL_REFERENCE, HEADLINE, Results
 from lic.curves.runs import present_run, start_wandb
 
-COLUMNS = ("curve", "codec", "distortion", "lmbda", "quality", "bpp", "score", "low", "high", "ceiling", "network")
+COLUMNS = (
+    "curve", "codec", "distortion", "seed", "lmbda", "quality", "bpp", "score", "low", "high", "ceiling", "network",
+)  # fmt: skip
 CHART = "wandb/lineseries/v0"
 LINES = {"step": "bpp", "lineKey": "curve", "lineVal": "score"}
 """What W&B's own chart draws of a table's columns."""
@@ -78,7 +80,7 @@ def log_evaluation(
         return
     offline = None
     for result, path in zip(results, paths, strict=True):
-        settings = {**config, "codec": result.codec, "distortion": result.distortion, "dataset": result.dataset}
+        settings = {**config, **result.curve._asdict(), "dataset": result.dataset}
         lmbdas = [point.lmbda for point in result.points if point.lmbda is not None]
         name = f"{path.parent.name}-{path.stem}"
         try:
@@ -104,9 +106,10 @@ def _qualities(results: Sequence[Results]) -> list[str]:
 def _rows(result: Results, name: str) -> list[list[str | float | None]]:
     """Return the rows of a quality's table: for a task with several networks their mean's, then each one's."""
     rows: list[list[str | float | None]] = []
-    name_and_data = f"{result.name}, {result.dataset}"  # a project may hold several datasets
+    seed = "" if result.seed is None else f", seed {result.seed}"
+    name_and_data = f"{result.name}{seed}, {result.dataset}"  # a project may hold several seeds and datasets
     for point in result.points:
-        start = [result.codec, result.distortion, point.lmbda, point.quality, point.bpp]
+        start = [result.codec, result.distortion, result.seed, point.lmbda, point.quality, point.bpp]
         if name in FULL_REFERENCE:
             rows.append([name_and_data, *start, _finite(point.score(name)), None, None, None, None])
             continue

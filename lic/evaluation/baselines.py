@@ -50,6 +50,8 @@ class PillowCoder:
     """
 
     distortion: str | None = None
+    label: str | None = None
+    seed: int | None = None
     lmbda: float | None = None
     checkpoint: str | None = None
     is_threadsafe: bool = True

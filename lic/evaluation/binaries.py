@@ -50,6 +50,8 @@ class _BinaryCoder:
     """What coders that run programs have in common: files in a folder of their own, so that threads do not meet."""
 
     distortion: str | None = None
+    label: str | None = None
+    seed: int | None = None
     lmbda: float | None = None
     checkpoint: str | None = None
     is_threadsafe: bool = True

@@ -13,13 +13,15 @@ class Coder(Protocol):
     """An operating point.
 
     Attributes:
-        codec, distortion, lmbda, quality, checkpoint: as in the results file.
+        codec, distortion, label, seed, lmbda, quality, checkpoint: as in the results file.
         fingerprint: changes with whatever streams and reconstructions depend on: weights, settings, library, lmbda.
         is_threadsafe: whether several threads may encode and decode at a time.
     """
 
     codec: str
     distortion: str | None
+    label: str | None
+    seed: int | None
     lmbda: float | None
     quality: int | None
     checkpoint: str | None
@@ -48,6 +50,8 @@ class LearnedCoder:
         loaded.codec.to(device).eval()
         self.codec: str = loaded.header.codec
         self.distortion: str | None = loaded.header.distortion
+        self.label: str | None = loaded.header.label
+        self.seed: int | None = loaded.header.seed
         self.lmbda: float | None = lmbda
         self.checkpoint: str | None = loaded.sha256
         self.fingerprint: str = f"{loaded.sha256} lmbda {lmbda!r} {device.type}"

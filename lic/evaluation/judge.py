@@ -10,6 +10,7 @@ from torchvision.utils import save_image
 from lic.codecs import load_codec
 from lic.config import TrainConfig
 from lic.curves.figure import draw_curves
+from lic.curves.naming import file_stems
 from lic.curves.results import Results, save_results
 from lic.data.crops import split_folder
 from lic.distortions import build_mlclipsim
@@ -59,9 +60,12 @@ class Judge:
 
 
 def write_results(results: Sequence[Results], folder: Path) -> list[Path]:
-    """Write a JSON for each of the results of one dataset, and curves.png, into a folder; return the JSONs' paths."""
+    """Write a JSON for each of the results of one dataset, and curves.png, into a folder; return the JSONs' paths.
+
+    Each seed has a file of its own; the seed is in its name where there are several of the curve.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{result.name.replace(' / ', '-')}.json" for result in results]
+    paths = [folder / f"{stem}.json" for stem in file_stems([result.curve for result in results])]
     for result, path in zip(results, paths, strict=True):
         save_results(result, path)
     draw_curves(results, folder / "curves.png")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from lic.curves.naming import Curve, file_stems
 from lic.curves.results import HEADLINE, Point, Results, read_environment
 from lic.data.scenes import cache_folder
 from lic.distortions import MLCLIPSim
@@ -88,31 +89,33 @@ class RateTask:
         return self._scores(self.originals)
 
     def results(self, coders: Sequence[Coder]) -> list[Results]:
-        """Return one result per codec and distortion, its operating points in order of rate."""
+        """Return one result per codec, distortion, label and seed, its operating points in order of rate."""
+        curves = [Curve(coder.codec, coder.distortion, coder.label, coder.seed) for coder in coders]
+        found = list(dict.fromkeys(curves))
+        stems = dict(zip(found, file_stems(found), strict=True))
         ceiling = self.ceiling
         self._write_originals()
         self.shard.barrier()  # before anybody looks which samples there are
-        points: dict[tuple[str, str | None], list[Point]] = {}
-        for coder in coders:
-            records = self._evaluate(coder)
+        points: dict[Curve, list[Point]] = {}
+        for coder, curve in zip(coders, curves, strict=True):
+            records = self._evaluate(coder, stems[curve])
             if self.shard.rank == 0:
                 point = average(coder, records, self._scores(records))
-                points.setdefault((coder.codec, coder.distortion), []).append(point)
+                points.setdefault(curve, []).append(point)
         networks: dict[str, list[str]] = {}
         for task in self.tasks:
             networks.setdefault(task.name.partition("@")[0], []).append(task.network)
         command = shlex.join(["python", *sys.argv])
         return [
-            Results(codec, distortion, self.dataset, tuple(group), ceiling, read_environment(), networks, command,
-                    self.config)
-            for (codec, distortion), group in points.items()
+            Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
+                    command, self.config, curve.label, curve.seed)
+            for curve, group in points.items()
         ]  # fmt: skip
 
-    def _evaluate(self, coder: Coder) -> list[Record]:
+    def _evaluate(self, coder: Coder, stem: str) -> list[Record]:
         key = records_key(self.images, coder.fingerprint, self._metric_digest, *self._judges)
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
-        place = self._samples / (f"{coder.codec}-{coder.distortion}" if coder.distortion else coder.codec)
-        place /= f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}"
+        place = self._samples / stem / (f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}")
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
             return evaluate(coder, self._batches, self.tasks, self._similarity, records, self.shard, progress, samples)
@@ -189,7 +192,8 @@ class RateTask:
 
 def _describe(coder: Coder) -> str:
     setting = f"quality {coder.quality}" if coder.lmbda is None else f"lmbda {coder.lmbda:g}"
-    return " ".join(filter(None, (coder.codec, coder.distortion, setting)))
+    seed = "" if coder.seed is None else f"seed {coder.seed}"
+    return " ".join(filter(None, (coder.codec, coder.label or coder.distortion, seed, setting)))
 
 
 def _sample_names(images: Sequence[Path]) -> dict[Path, str]:

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from lic.backbones.device import pick_device
 from lic.backbones.networks import build_network
-from lic.codecs import SHIPPED, load_codec
+from lic.codecs import SHIPPED, Header, load_codec
 from lic.config import EvalConfig, TaskName, require
+from lic.curves.naming import Curve
 from lic.curves.results import Results
+from lic.curves.seeds import check_grids
 from lic.curves.table import print_bd_rates, print_drops, print_results
 from lic.curves.tracking import log_evaluation
 from lic.data.subset import subset
@@ -66,7 +68,7 @@ def _publish(
 def learned_coders(
     patterns: Sequence[str] | None, device: torch.device, lmbda: Sequence[float] | None = None
 ) -> list[Coder]:
-    """Return the operating points of checkpoints, by codec and lmbda.
+    """Return the operating points of checkpoints, by codec, distortion, label, seed and lmbda.
 
     Args:
         patterns: files, globs, run folders (their codec.safetensors) or folders of .safetensors; None: those shipped.
@@ -74,12 +76,25 @@ def learned_coders(
         lmbda: operating points of variable-rate codecs; None: their grids.
 
     Raises:
-        ValueError: a pattern that finds nothing, a file that is no codec's, or an lmbda out of a codec's range.
+        ValueError: a pattern that finds nothing, a file that is no codec's, an lmbda out of a codec's range, or seeds
+            of one curve with different lmbdas.
     """
     loaded = [load_codec(path) for path in checkpoint_files(patterns)]
     pairs = [(each, point) for each in loaded for point in (each.codec.lmbdas and lmbda) or each.header.lmbda]
-    pairs.sort(key=lambda pair: (pair[0].header.codec, pair[0].header.distortion, pair[1]))
+    pairs.sort(key=lambda pair: (_order(pair[0].header), pair[1]))
+    grids: dict[Curve, dict[int, list[float]]] = {}
+    for each, point in pairs:
+        header = each.header
+        if header.seed is not None:
+            curve = Curve(header.codec, header.distortion, header.label)
+            grids.setdefault(curve, {}).setdefault(header.seed, []).append(point)
+    for curve, seeds in grids.items():
+        check_grids(curve.name, seeds)
     return [LearnedCoder(each, lmbda, device) for each, lmbda in pairs]
+
+
+def _order(header: Header) -> tuple[str, str, str, int]:
+    return header.codec, header.distortion, header.label or "", -1 if header.seed is None else header.seed
 
 
 def checkpoint_files(patterns: Sequence[str] | None) -> list[Path]:

@@ -150,7 +150,7 @@ class CodecTraining(pl.LightningModule):
         versions = {name: version(name) for name in ("lic", "torch", "compressai")}
         data = "demo scenes (embedded, synthetic)" if config.data == "scenes" else str(config.data_root)
         return Header(config.codec, config.num_channels, config.num_latent_channels, config.lmbdas, config.distortion,
-                      data, self.global_step, versions)  # fmt: skip
+                      data, self.global_step, versions, config.label, config.seed)  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen metric out, and say what the codec is."""

@@ -18,6 +18,7 @@ from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import has_one_width, published_widths
 from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
 from lic.config import MetricsConfig, TrainConfig, TrainerConfig, require
+from lic.curves.naming import Curve
 from lic.curves.runs import finish_wandb, start_wandb
 from lic.curves.table import print_results
 from lic.data.crops import Crop, Crops, StepSampler, split_folder
@@ -61,7 +62,7 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
     judge = build_judge(config, device)
     save_config(dataclasses.replace(config, resume=None), folder / "config.yaml")
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-    group = f"{config.codec} / {config.distortion}"
+    group = Curve(config.codec, config.distortion, config.label).name
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
     last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
@@ -145,7 +146,8 @@ def run_folder(config: TrainConfig) -> Path:
     if config.resume is not None:
         check_resumable(Path(config.resume), config)
         return Path(config.resume).parent
-    name = config.name or f"{config.codec}-{config.distortion}-{'-'.join(f'{lmbda:g}' for lmbda in config.lmbdas)}"
+    curve = Curve(config.codec, config.distortion, config.label)
+    name = config.name or "-".join([curve.stem, *(f"{lmbda:g}" for lmbda in config.lmbdas)])
     for number in range(1, 10_000):
         folder = Path(config.output) / (name if number == 1 else f"{name}-{number}")
         try:

@@ -74,6 +74,14 @@ def test_round_trip(name: CodecName, has_tables: bool, make_codec: Any, make_ima
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_older_headers_load(saved: Path) -> None:
+    header = dataclasses.replace(HEADER, label="mlclipsim pure", seed=3)
+    assert load_codec(rewritten(saved, label="mlclipsim pure", seed=3)).header == header
+    old = {key: value for key, value in dataclasses.asdict(HEADER).items() if key not in ("label", "seed")}
+    save_file(load_file(saved), saved, {"lic": json.dumps(old)})
+    assert load_codec(saved).header == HEADER and (HEADER.label, HEADER.seed) == (None, None)
+
+
 def test_half_precision_round_trip(make_codec: Any, make_image: Any, tmp_path: Path) -> None:
     codec, image, path = make_codec(), make_image(64, 64), tmp_path / "half.safetensors"
     codec.build_tables()

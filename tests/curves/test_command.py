@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,28 @@ def test_reference(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main([*arguments, *out]) == 0
         text = capsys.readouterr().out
         assert (f"BD-rate against {name}:" in text) if name else ("BD-rate" not in text)
+
+
+def test_seeds_are_one_curve(make_results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bpp, psnr_db = [0.1, 0.2, 0.4, 0.7], [24, 27, 30, 32]
+    paths = []
+    for label, factor in ((None, 1.0), ("pure", 0.5)):
+        for seed in range(3):
+            rates = [factor * (1 + (seed if label else 0) / 10) * value for value in bpp]
+            results = replace(make_results(rates, psnr_db, codec="mbt2018-mean-vbr"), label=label, seed=seed)
+            paths.append(str(tmp_path / f"{label}-{seed}.json"))
+            save_results(results, Path(paths[-1]))
+    out = ["--out", str(tmp_path / "figure.png")]
+    for reference in ([], ["--reference", "mse"], ["--reference", paths[2]], ["--reference", "mbt2018-mean-vbr / mse"]):
+        assert main([*reversed(paths), *reference, *out]) == 0
+        text = capsys.readouterr().out
+        assert "BD-rate against mbt2018-mean-vbr / mse:" in text and text.count("λ 0.01") == 2
+        assert "-45.0 %" in text and "(-50.0 to -40.0)" in text and "…" not in text
+        assert max(map(len, text.splitlines()[:-1])) <= 100
+    with pytest.raises(SystemExit):
+        main([*paths, paths[0], *out])
+    error = capsys.readouterr().err
+    assert "seed 0 of mbt2018-mean-vbr / mse is there more than once" in error and error.count("\n") == 1
 
 
 def test_mistakes_are_one_line(

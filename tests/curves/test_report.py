@@ -235,6 +235,31 @@ def test_curves_of_one_name_are_told_apart(make_results: Any, tmp_path: Path) ->
     assert names == ["mbt2018-mean (one/mse) / mse", "mbt2018-mean (two/mse) / mse"]
 
 
+def test_seeds_are_one_curve(make_results: Any, save_samples: Any, tmp_path: Path) -> None:
+    results = [replace(make_results(BPP, PSNR_DB, networks=["a", "b"]), seed=seed) for seed in (0, 1)]
+    for seed, factor in enumerate((0.5, 0.6)):
+        own = make_results([factor * bpp for bpp in BPP], PSNR_DB, distortion="mlclipsim")
+        results.append(replace(own, label="pure", seed=seed))
+    save_samples(tmp_path, results[::2], stems=["a"])
+    (tmp_path / "samples" / "mbt2018-mean-pure").rename(tmp_path / "samples" / "mbt2018-mean-pure-seed0")
+    paths = [tmp_path / f"{each.curve.stem_with_seed}.json" for each in results]
+    for each, path in zip(results, paths, strict=True):
+        save_results(each, path)
+    page = tmp_path / "report.html"
+    assert main([*map(str, paths), "-o", str(page), "--reference", "mse"]) == 0
+    html = page.read_text(encoding="utf-8")
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    data = json.loads(text)
+    assert [curve["name"] for curve in data["curves"]] == ["mbt2018-mean / mse", "mbt2018-mean / pure"]
+    assert data["curves"][1]["points"][0]["bpp"] == pytest.approx(0.055)
+    assert [view["source"] for view in data["samples"][0]["views"]] == [
+        "original", *["mbt2018-mean / mse"] * 4, *["mbt2018-mean / pure"] * 4,
+    ]  # fmt: skip
+    assert "&minus;45.0 % (&minus;50.0 to &minus;40.0)" in html and 'data-order="-45"' in html
+    assert "Means over seeds: mbt2018-mean / mse of seeds 0, 1; mbt2018-mean / pure of seeds 0, 1;" in html
+    assert html.count("<summary>mbt2018-mean / pure, seed") == 2
+
+
 def test_shipped_results_are_a_small_page(tmp_path: Path) -> None:
     results = sorted((Path(__file__).parents[2] / "results" / "demo").glob("*.json"))
     page = tmp_path / "report.html"

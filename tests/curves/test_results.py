@@ -15,6 +15,7 @@ from lic.curves.results import Point, list_networks, list_tasks, load_results, r
 def test_round_trip(make_results: Any, tmp_path: Path) -> None:
     for is_learned in (True, False):
         results = make_results([0.1, 0.2], [24, 27], is_learned=is_learned)
+        results = replace(results, label="pure", seed=2) if is_learned else results
         save_results(results, tmp_path / "results.json")
         assert load_results(tmp_path / "results.json") == results
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
@@ -41,6 +42,7 @@ def test_points_are_sorted_and_named(make_results: Any) -> None:
     results = make_results([0.4, 0.1, 0.2], [30, 24, 27])
     assert [point.bpp for point in results.points] == [0.1, 0.2, 0.4]
     assert results.name == "mbt2018-mean / mse" and results.is_learned
+    assert replace(results, label="mse longer", seed=1).name == "mbt2018-mean / mse longer", "seeds share the name"
     jpeg = make_results([0.4], [30], codec="jpeg", distortion=None, is_learned=False)
     assert jpeg.name == "jpeg" and not jpeg.is_learned
     assert list_tasks([jpeg]) == ["imagenet-cls", "coco-det"]
@@ -84,7 +86,8 @@ def test_older_files_load(make_results: Any, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     save_results(make_results([0.1], [24]), path)
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({k: v for k, v in content.items() if k not in ("networks", "command", "config")}))
+    newer = ("networks", "command", "config", "label", "seed")
+    path.write_text(json.dumps({k: v for k, v in content.items() if k not in newer}))
     assert load_results(path) == replace(make_results([0.1], [24]), networks={}, command="", config={})
     folder = Path(__file__).parents[2] / "results"
     shipped = [path for path in folder.rglob("*.json") if path.relative_to(folder).parts[0] not in ("pcmp", "probe")]
@@ -115,6 +118,9 @@ def test_damaged_files_are_one_line(text: str, message: str, tmp_path: Path) -> 
         ("points", [{"bpp": 1}], "but lmbda, quality, checkpoint, bpp_estimated, .* is missing"),
         ("networks", {"coco-det": "a"}, "expected networks of coco-det as list"),
         ("command", None, "expected command as str, came null"),
+        ("label", 1, "expected label as str | None, came 1"),
+        ("seed", "0", "expected seed as int | None, came "),
+        ("seed", True, "expected seed as int | None, came true"),
         ("point", [], "key 'point' is unknown; did you mean 'points'"),
     ],
 )

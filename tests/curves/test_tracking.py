@@ -71,13 +71,33 @@ def test_table(evaluation: dict[str, RunFile]) -> None:
     rows = evaluation["scores-mbt2018-mean-mse"].table("rate_task/coco-det")
     assert tuple(rows[0]) == COLUMNS
     curve, data = "mbt2018-mean / mse, demo-scenes (embedded)", {"codec": "mbt2018-mean", "distortion": "mse"}
-    first = {"lmbda": 0.01, "quality": None, "bpp": 0.1} | data
+    first = {"seed": None, "lmbda": 0.01, "quality": None, "bpp": 0.1} | data
     assert rows[0] == {"curve": curve, "score": 0.2, "low": 0.1, "high": 0.6, "ceiling": 0.6, "network": None} | first
     other = {"curve": f"{curve}, yolox", "low": None, "high": None, "ceiling": None, "network": "yolox"} | first
     assert rows[1] == other | {"score": pytest.approx(0.3)}
     assert [(row["bpp"], row["network"]) for row in rows[2:]] == [(0.2, None), (0.2, "yolox")]
     (row,) = evaluation["scores-jpeg"].table("rate_task/psnr_db")
     assert (row["codec"], row["quality"], row["score"], row["ceiling"]) == ("jpeg", 10, 22.0, None)
+
+
+def test_seeds_are_kept_apart(tmp_path: Path, make_results: MakeResults) -> None:
+    folder, paths = tmp_path / "scores", []
+    folder.mkdir()
+    results = [replace(make_results([0.1 + seed / 100], [20.0]), label="pure", seed=seed) for seed in (0, 1)]
+    for result in results:
+        paths.append(folder / f"{result.curve.stem_with_seed}.json")
+        save_results(result, paths[-1])
+    write_image(noise_image(0, 20, 30), folder / "curves.png")
+    log_evaluation("offline", {}, results, paths, [], Console(file=io.StringIO()))
+    runs = read_runs(folder)
+    assert sorted(runs) == ["scores-mbt2018-mean-pure-seed0", "scores-mbt2018-mean-pure-seed1"]
+    for seed, run in enumerate(runs[name] for name in sorted(runs)):
+        (row,) = run.table("rate_task/coco-det")
+        curve = f"mbt2018-mean / pure, seed {seed}, demo-scenes (embedded)"
+        assert (row["curve"], row["distortion"], row["seed"]) == (curve, "mse", seed)
+        assert run.run.run_group == "mbt2018-mean / pure"
+        assert (run.config()["label"], run.config()["seed"]) == ("pure", seed)
+        assert [json.loads(artifact.metadata)["seeds"] for artifact in run.artifacts] == [[seed]]
 
 
 def test_chart_draws_the_table(evaluation: dict[str, RunFile]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,15 +42,16 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """A function that writes an untrained codec's checkpoint and returns its path."""
 
     def make(
-        name: str, lmbda: list[float], distortion: str = "mse", codec: CodecName = "mbt2018-mean", seed: int = 0
-    ) -> Path:
+        name: str, lmbda: list[float], distortion: str = "mse", codec: CodecName = "mbt2018-mean", seed: int = 0,
+        trained: dict[str, Any] | None = None,
+    ) -> Path:  # fmt: skip
         torch.manual_seed(seed)
         network = build_codec(codec, 8, 12, lmbda)
         with torch.no_grad():
             network.network.g_a[-1].weight *= 40
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_codec(network, Header(codec, 8, 12, lmbda, distortion, "noise", 1, {}), path)
+        save_codec(network, Header(codec, 8, 12, lmbda, distortion, "noise", 1, {}, **(trained or {})), path)
         return path
 
     return make

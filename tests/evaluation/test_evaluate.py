@@ -12,15 +12,17 @@ from torch import Tensor
 
 from lic.bitstream import Encoded
 from lic.codecs import load_codec
-from lic.curves.results import HEADLINE, Point
+from lic.curves.results import HEADLINE, Point, load_results
 from lic.distortions import MLCLIPSim
 from lic.distortions.mlclipsim import Seen
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
+from lic.evaluation.judge import write_results
 from lic.evaluation.measure import Similarity
 from lic.evaluation.rate_task import RateTask, group_by_dataset, readable
 from lic.evaluation.records import Records
+from lic.evaluation.run import learned_coders
 from lic.images import crop_to, quantise, read_image, write_image
 from lic.metrics import ms_ssim, psnr_db
 
@@ -239,6 +241,30 @@ def test_results_are_grouped_by_codec_and_distortion(
         assert each.dataset == "demo" and each.networks == {"voc-seg": ["mean"]} and each.config == {"a": 1}
         assert each.environment["torch"] == version("torch") and each.command.startswith("python ")
     assert RateTask("demo", images, [], metric).results(coders[:1])[0].ceiling == {}
+
+
+def test_labels_and_seeds_are_other_curves(
+    images: list[Path], metric: MLCLIPSim, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    for i, trained in enumerate(({}, {"seed": 0}, {"seed": 1}, {"seed": 0, "label": "mse, longer"})):
+        make_checkpoint(f"shelf/{i}.safetensors", [0.01, 0.02], "mse", "mbt2018-mean-vbr", i, trained)
+    coders = learned_coders([str(tmp_path / "shelf")], torch.device("cpu"))
+    assert [(coder.label, coder.seed) for coder in coders[::2]] == [
+        (None, None), (None, 0), (None, 1), ("mse, longer", 0),
+    ]  # fmt: skip
+    results = RateTask("demo", images[:2], [], metric, tmp_path / "out", num_samples=1).results(coders)
+    assert [len(each.points) for each in results] == [2] * 4
+    assert {each.name for each in results} == {"mbt2018-mean-vbr / mse", "mbt2018-mean-vbr / mse, longer"}
+    stems = [f"mbt2018-mean-vbr-mse{end}" for end in ("", "-seed0", "-seed1", "-longer")]
+    assert sorted(path.name for path in (tmp_path / "out/samples").glob("mbt*")) == sorted(stems)
+    paths = write_results(results, tmp_path / "out")
+    assert [path.stem for path in paths] == stems
+    assert [load_results(path) for path in paths] == results
+    (alone,) = write_results(results[2:3], tmp_path / "alone")
+    assert alone.name == "mbt2018-mean-vbr-mse.json"
+    make_checkpoint("shelf/4.safetensors", [0.01], "mse", "mbt2018-mean-vbr", 4, {"seed": 2})
+    with pytest.raises(ValueError, match=r"0\.01, 0\.02 of seed 0 and 0\.01 of seed 2"):
+        learned_coders([str(tmp_path / "shelf")], torch.device("cpu"))
 
 
 def test_samples_are_the_tasks_images(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:

@@ -96,6 +96,23 @@ def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
     assert not torch.equal(first["network.g_a.0.weight"], other["network.g_a.0.weight"])
 
 
+def test_label_and_seed_are_on_record(tmp_path: Path) -> None:
+    trainer = TrainerConfig(max_steps=1, accelerator="cpu")
+    config = replace(SMALL, distortion="mse", label="mse longer", seed=2, wandb="offline", trainer=trainer)
+    assert train(replace(config, output=str(tmp_path)), lambda *_: _FixedPoint(), Console(quiet=True)) == 0
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == "mbt2018-mean-mse-longer-0.01"
+    for name in ("codec.safetensors", "last.ckpt"):
+        header = load_codec(folder / name).header
+        assert (header.distortion, header.label, header.seed) == ("mse", "mse longer", 2)
+    (tracked,) = read_runs(folder).values()
+    assert tracked.run.run_group == "mbt2018-mean / mse longer"
+    assert tracked.artifacts[0].name == "mbt2018-mean-mse-longer-0.01-seed2"
+    for label in ("a/b", "", "a|b", "ä", "x" * 65, "a\n"):
+        with pytest.raises(ValueError, match="label must be at most 64 letters"):
+            replace(config, label=label)
+
+
 def module(**changes: object) -> CodecTraining:
     torch.manual_seed(0)
     config = replace(SMALL, **changes)  # type: ignore[arg-type]
