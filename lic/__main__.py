@@ -5,6 +5,7 @@ decode photo.lic -o out.png     and back
 info photo.lic                  what a stream says of itself
 convert CODEC weights.pth.tar out.safetensors      other projects' checkpoints: CompressAI's, official MLIC++
 compare a.png b.png             ML-CLIPSim, PSNR and MS-SSIM of two images
+sweep configs/sweeps/demo.yaml --jobs 2            every run of a W&B grid sweep on this machine, without an account
 metrics                         what metrics there are, what they declare of themselves
 distortions probe mlclipsim     is it a good loss? stability, gradients, speed, what it does not see
 preferences build|fit|benchmark|inspect            PCMP; metrics measured against machines' and people's preferences
@@ -22,8 +23,8 @@ from collections.abc import Callable
 from lic.cli import fail, reporting_mistakes, unknown
 
 COMMANDS = (
-    "encode", "decode", "info", "convert", "compare", "metrics", "distortions", "preferences", "correlate", "curves",
-    "report", "dashboard", "download", "demo-networks",
+    "encode", "decode", "info", "convert", "compare", "sweep", "metrics", "distortions", "preferences", "correlate",
+    "curves", "report", "dashboard", "download", "demo-networks",
 )  # fmt: skip
 
 
@@ -55,6 +56,10 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
         from lic.evaluation import compare
 
         return compare.main
+    if name == "sweep":
+        from lic.training import sweep
+
+        return sweep.main
     if name == "metrics":
         from lic.metrics import command as metrics
 

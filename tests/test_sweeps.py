@@ -10,6 +10,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from lic.cli import parse_config
 from lic.config import TrainConfig
+from lic.training.sweep_file import read_sweep
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it is written for an older pydantic
@@ -35,7 +36,7 @@ def commands(sweep: dict[str, Any]) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/sweeps/*.yaml")), ids=lambda path: path.stem)
-def test_sweep(path: Path) -> None:
+def test_sweep(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = yaml.safe_load(path.read_text())
     assert schema_violations_from_proposed_config(sweep) == []
     assert (ROOT / sweep["program"]).is_file()
@@ -44,6 +45,9 @@ def test_sweep(path: Path) -> None:
         start = command.index("train.py")
         assert command[:start] == ["${env}", "${interpreter}"]  # the agent's `/usr/bin/env python`
         configs.append(parse_config(TrainConfig, command[start + 1 :], "train.py", ""))
+    monkeypatch.chdir(ROOT)
+    ours = [run.command[2:-2] for run in read_sweep(path, Path("runs"))]  # without Python, and the run's own folder
+    assert ours == [command[2:] for command in commands(sweep)]
     grid = {(config.lmbda, config.distortion) for config in configs}
     values = [sweep["parameters"][name]["values"] for name in ("lmbda", "distortion")]
     assert grid == {(lmbda, distortion) for lmbda in values[0] for distortion in values[1]}
