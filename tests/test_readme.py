@@ -15,7 +15,7 @@ from lic.preferences.settings import BenchmarkConfig, BuildConfig
 from tests.support import noise_image, shorten
 
 ROOT = Path(__file__).parents[1]
-ELSEWHERE = ("demo-networks", "download", "dashboard")  # have tests of their own: minutes, the network, an account
+ELSEWHERE = ("calibrate", "demo-networks", "download", "dashboard")  # own tests: minutes, the network, an account
 SHORTENED = {  # by other flags than those of train.py and eval.py
     "preferences build": ["--num_references", "12", "--pairs_per_reference", "2"],
     "preferences benchmark": ["--resamples", "20"],

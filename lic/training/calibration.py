@@ -157,6 +157,6 @@ def print_calibrations(reference: Calibration, found: Sequence[Calibration], con
         ratios = each.ratios(each.best)
         cells = [f"{bpp:.3f} ({ratio:.2f})" for bpp, ratio in zip(each.best.bpp, ratios, strict=True)]
         within = f"{len(each.within)} of {len(each.lmbda)}"
-        table.add_row(each.distortion, f"{each.best.scale:.4g}", *cells, within, str(len(each.rounds)))
-        table.add_row("", "probe", *("none" if scale is None else f"{scale:.4g}" for scale in each.probe))
+        table.add_row(each.distortion, f"{each.best.scale:.5g}", *cells, within, str(len(each.rounds)))
+        table.add_row("", "probe", *("none" if scale is None else f"{scale:.5g}" for scale in each.probe))
     console.print(table)

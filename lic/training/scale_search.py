@@ -173,7 +173,7 @@ def train_and_measure(name: DistortionName, distortion: Distortion, bench: Bench
         ValueError: it diverged.
         KeyboardInterrupt: Ctrl-C, once the step at hand was done.
     """
-    bench.console.print(f"{name}: training with scale {distortion.scale:.4g}", highlight=False)
+    bench.console.print(f"{name}: training with scale {distortion.scale:.5g}", highlight=False)
     config = dataclasses.replace(bench.training, distortion=name)
     pl.seed_everything(config.seed, verbose=False)
     module = CodecTraining(initial_codec(config), distortion, config)
@@ -186,7 +186,7 @@ def train_and_measure(name: DistortionName, distortion: Distortion, bench: Bench
     if last.is_interrupted:
         raise KeyboardInterrupt
     rates = [mean_rate_distortion(module.codec, None, bench.scenes, lmbda, bench.device)[0] for lmbda in config.lmbdas]
-    require(all(math.isfinite(rate) and rate > 0 for rate in rates), f"training with scale {distortion.scale:.4g} "
+    require(all(math.isfinite(rate) and rate > 0 for rate in rates), f"training with scale {distortion.scale:.5g} "
             f"diverged: bpp {' '.join(f'{rate:g}' for rate in rates)}")  # fmt: skip
     return rates
 
