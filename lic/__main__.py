@@ -14,6 +14,7 @@ curves results/*.json           figure and BD-rate table of results files
 report results/*.json           one HTML page about them, which opens without network
 download coco-val -o data       fetch a set: coco-val, voc2012, kodak, clic2020; for imagenet, how to get it
 dashboard --project lic         W&B workspace that compares a project's runs
+calibrate --distortion ms-ssim  scales by which one --lmbda gives the same bits per pixel whatever the distortion
 demo-networks [NAME ...]        train the embedded CLIP, classifier, detector, segmenter, or `voters` from nothing
 """
 
@@ -23,8 +24,8 @@ from collections.abc import Callable
 from lic.cli import fail, reporting_mistakes, unknown
 
 COMMANDS = (
-    "encode", "decode", "info", "convert", "compare", "sweep", "metrics", "distortions", "preferences", "correlate",
-    "curves", "report", "dashboard", "download", "demo-networks",
+    "encode", "decode", "info", "convert", "compare", "sweep", "calibrate", "metrics", "distortions", "preferences",
+    "correlate", "curves", "report", "dashboard", "download", "demo-networks",
 )  # fmt: skip
 
 
@@ -92,6 +93,10 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
         from lic.data import download
 
         return download.main
+    if name == "calibrate":
+        from lic.training import calibrate
+
+        return calibrate.main
     from lic.training import demo_networks
 
     return demo_networks.main

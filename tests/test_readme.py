@@ -15,7 +15,9 @@ from lic.preferences.settings import BenchmarkConfig, BuildConfig
 from tests.support import noise_image, shorten
 
 ROOT = Path(__file__).parents[1]
-ELSEWHERE = ("demo-networks", "sweep", "download", "dashboard")  # tested apart: minutes, the network, an account
+ELSEWHERE = (  # own tests: minutes, the network, an account
+    "calibrate", "demo-networks", "sweep", "download", "dashboard",
+)  # fmt: skip
 SHORTENED = {  # by other flags than those of train.py and eval.py
     "preferences build": ["--num_references", "12", "--pairs_per_reference", "2"],
     "preferences benchmark": ["--resamples", "20"],
