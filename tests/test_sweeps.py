@@ -1,5 +1,6 @@
 """Sweeps: W&B's own validator, search and agent make of each YAML command lines that our parser takes."""
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,12 @@ def test_sweep(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     ours = [run.command[2:-2] for run in read_sweep(path, Path("runs"))]  # without Python, and the run's own folder
     assert ours == [command[2:] for command in commands(sweep)]
-    grid = {(config.lmbda, config.distortion) for config in configs}
-    values = [sweep["parameters"][name]["values"] for name in ("lmbda", "distortion")]
-    assert grid == {(lmbda, distortion) for lmbda in values[0] for distortion in values[1]}
-    assert len(configs) == len(grid)
+    num_runs = math.prod(map(_count, sweep["parameters"].values()))
+    assert len({str(config) for config in configs}) == len(configs) == num_runs
+
+
+def _count(parameter: dict[str, Any]) -> int:
+    return len(parameter.get("values", [None]))
 
 
 def test_the_form_of_an_argument() -> None:
