@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--data_root", type=Path)
     parser.add_argument("--network", nargs="*", default=[])
     parser.add_argument("--network_weights", nargs="*", default=[])
-    parser.add_argument("--checkpoint", default="checkpoints/demo/codecs/mbt2018-mean-mse-0.01.safetensors")
+    parser.add_argument("--checkpoint", default="checkpoints/demo/codecs/mbt2018-mean-vbr-mse.safetensors")
     parser.add_argument("--baseline", nargs="*", default=["jpeg", "avif"])
     parser.add_argument("--limit", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)

@@ -10,6 +10,8 @@ import pytest
 
 from lic.cli import parse_config
 from lic.config import EvalConfig
+from lic.curves.results import load_results
+from lic.curves.table import markdown_bd_rates, markdown_table
 from lic.images import write_image
 from lic.preferences.settings import BenchmarkConfig, BuildConfig
 from tests.support import noise_image, shorten
@@ -75,3 +77,12 @@ def _run(command: list[str]) -> None:
     arguments = [str(Path(word).expanduser()) for word in command[2:]]
     arguments = [*arguments, "--trainer.max_steps", "3"] if is_resuming else shorten([command[1], *arguments])[1:]
     assert runpy.run_path(str(ROOT / command[1]))["main"](arguments) == 0
+
+
+def test_tables_are_those_of_the_results() -> None:
+    names = ("mbt2018-mean-vbr-mse", "mbt2018-mean-vbr-mlclipsim", "jpeg", "webp", "avif")
+    results = [load_results(ROOT / "results" / "demo" / f"{name}.json") for name in names]
+    text = (ROOT / "README.md").read_text()
+    assert markdown_table(results) in text
+    qualities = ("imagenet-cls", "coco-det", "voc-seg", "mlclipsim", "psnr_db", "ms_ssim")
+    assert markdown_bd_rates(results[0], results, qualities) in text

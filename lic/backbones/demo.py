@@ -11,12 +11,15 @@ They are trained from nothing by `python -m lic demo-networks` and read from che
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import open_clip
 import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file
+from timm.models import register_model
+from timm.models.resnet import BasicBlock as TimmBlock
+from timm.models.resnet import ResNet
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -32,6 +35,7 @@ IMAGE_PX = 128
 IMAGE_MEAN, IMAGE_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 STAGE_CHANNELS = {"4": 64, "8": 128, "16": 192}  # by stride
 PYRAMID_CHANNELS = 64
+CLIP_CHANNELS = (64, 128, 192, 256)  # at strides 4, 8, 16, 32
 CONTEXT_LENGTH = 32
 WORDS = (  # lic.data.drawing's captions are written in these, which a test checks
     "a", "at", "the", "and", "small", "medium", "large", "upper", "lower", "left", "right",
@@ -124,12 +128,25 @@ class Segmenter(nn.Module):
         return nn.functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def demo_resnet(
+    pretrained: bool = False, pretrained_cfg: object = None, pretrained_cfg_overlay: object = None,
+    cache_dir: object = None, **settings: Any,
+) -> ResNet:  # fmt: skip
+    """timm's ResNet of one BasicBlock a stage, narrow; registered under this name, by which open_clip builds it."""
+    network = ResNet(TimmBlock, (1, 1, 1, 1), channels=CLIP_CHANNELS, stem_width=16, stem_type="deep", **settings)
+    network.default_cfg = {"pool_size": (IMAGE_PX // 32, IMAGE_PX // 32)}  # open_clip reads it
+    return network
+
+
+register_model(demo_resnet)
+
+
 def build_demo_clip() -> open_clip.CLIP:
-    """An untrained ViT of 2.9 M parameters (128 px, patch 16) beside a small text tower, both open_clip's own."""
+    """An untrained ResNet of 2.0 M parameters beside a small text tower, put together by open_clip."""
     model = open_clip.CLIP(
         embed_dim=128,
         vision_cfg=CLIPVisionCfg(
-            layers=6, width=192, head_width=32, patch_size=16, image_size=IMAGE_PX, pool_type="avg"
+            timm_model_name="demo_resnet", timm_pool="avg", timm_proj="linear", image_size=IMAGE_PX
         ),
         text_cfg=CLIPTextCfg(context_length=CONTEXT_LENGTH, vocab_size=END + 1, width=128, heads=4, layers=3),
     )

@@ -34,7 +34,7 @@ from lic.codecs import SHIPPED, LoadedCodec
 from lic.config import DecodeConfig, EncodeConfig, InfoConfig
 from lic.images import SUFFIXES, list_images, read_image, to_png
 
-DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-mlclipsim-0.01.safetensors"
+DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-vbr-mlclipsim.safetensors"
 
 
 def encode_command(argv: Sequence[str]) -> int:

@@ -3,7 +3,9 @@
     S(x, y) = sum_l w_l mean_p cos(h_lp(x), h_lp(y)) + w_g cos(g(x), g(y)),    w >= 0, sum w = 1
 
 h_lp is patch token p after layer l, g the global image embedding. The paper's layers and weights were not available to
-us: the defaults are four layers evenly spaced, the last included, and equal weights; both are settings.
+us: the defaults are four layers evenly spaced, the last included, and equal weights; both are settings. The demo
+encoder's are the stages of stride 4 and 8 alone: codecs trained against these served the tasks best, on scenes that no
+test uses (docs/experiments.md).
 
 What keeps it sound as a training loss:
 
@@ -25,6 +27,8 @@ from torch import Tensor, nn
 
 from lic.backbones.clip import ClipTower, load_clip_tower
 from lic.images import pad_at_least
+
+DEMO_LAYERS, DEMO_WEIGHTS = (1, 2), (1.0, 1.0, 0.0)
 
 
 class Seen(NamedTuple):
@@ -79,8 +83,11 @@ class MLCLIPSim(nn.Module):
         Args:
             pretrained, encoder, input_px: see `load_clip_tower`.
             layers: indices of the layers compared.
-            weights: one per layer, then the global embedding's; they are divided by their sum.
+            weights: one per layer, then the global embedding's; they are divided by their sum. Without both, `demo` has
+                defaults of its own.
         """
+        if pretrained == "demo" and layers is None and weights is None:
+            layers, weights = DEMO_LAYERS, DEMO_WEIGHTS
         return cls(load_clip_tower(pretrained, encoder, input_px), layers, weights).eval()
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:

@@ -6,7 +6,8 @@
 
 They learn from scenes of the split "networks" alone and are judged on those of "val", as drawn and as JPEG of
 quality 10. **No codec and no compressed image takes part in the training**, nor any blur or noise that resembles one:
-the only augmentation is that captions leave words out, and that RegNet sees scenes mirrored, shifted and recoloured.
+the only augmentation is that the CLIP sees pieces of scenes with captions that leave words out, and that RegNet sees
+scenes mirrored, shifted and recoloured.
 """
 
 import argparse
@@ -18,7 +19,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import open_clip
 import torch
 from rich.console import Console
 from rich.progress import Progress, TextColumn
@@ -29,10 +29,11 @@ from torch.nn.functional import cross_entropy
 from lic.backbones import demo, voters
 from lic.backbones.demo import NetworkName
 from lic.backbones.voters import VoterName
-from lic.data.drawing import COLOURS, SIZES, TEXTURES, WORLD_SEED
+from lic.data.drawing import WORLD_SEED
 from lic.data.scenes import NUM_VAL
+from lic.training.clip_loss import clip_loss
 from lic.training.demo_arrays import SceneArrays, draw_arrays, jpeg_compressed
-from lic.training.demo_scores import clip_input, score_network, to_images
+from lic.training.demo_scores import score_network, to_images
 from lic.training.voter_losses import attribute_loss, vicreg_loss
 
 NAMES: tuple[NetworkName, ...] = ("clip", "classifier", "detector", "segmenter")
@@ -40,10 +41,7 @@ VOTERS: tuple[VoterName, ...] = ("mobilenet", "regnet", "vit", "ssd", "unet", "c
 NUM_SCENES = 20480
 SEED = 0
 JPEG_QUALITY = 10
-WORD_DROPOUT = 0.3
 BACKGROUND_WEIGHT = 0.3
-MAX_LOGIT_SCALE = 100.0  # Radford et al. 2021, section 2.5
-OPTIONAL_WORDS = frozenset((*SIZES, *COLOURS, *TEXTURES))
 
 
 @dataclass(frozen=True)
@@ -128,21 +126,6 @@ def train_network(name: NetworkName | VoterName, scenes: SceneArrays, steps: int
     return network.eval()
 
 
-def _clip_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:
-    """The symmetric contrastive loss of images and captions; the captions leave out words at random."""
-    assert isinstance(network, open_clip.CLIP)
-    captions = [_shortened(str(caption), rng) for caption in batch.captions]
-    images = network.encode_image(clip_input(network, to_images(batch.images)), normalize=True)
-    texts = network.encode_text(demo.demo_tokenize(captions), normalize=True)
-    scale = network.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
-    return open_clip.ClipLoss()(images.float(), texts.float(), scale)  # type: ignore[no-any-return]  # untyped library
-
-
-def _shortened(caption: str, rng: np.random.Generator) -> str:
-    """The caption without some of its sizes, colours and textures: what is left must be told from the picture too."""
-    return " ".join(word for word in caption.split() if word not in OPTIONAL_WORDS or rng.random() > WORD_DROPOUT)
-
-
 def _classifier_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:
     """Cross entropy of the main object's shape, and of each square's whose centre lies on an object."""
     assert isinstance(network, demo.Classifier)
@@ -189,7 +172,7 @@ def _vicreg_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generato
 
 
 RECIPES: dict[NetworkName | VoterName, Recipe] = {
-    "clip": Recipe(demo.build_demo_clip, _clip_loss, 1750, 128, 1e-3, 0.1),
+    "clip": Recipe(demo.build_demo_clip, clip_loss, 3000, 128, 2e-3, 0.1),
     "classifier": Recipe(demo.build_demo_classifier, _classifier_loss, 2700, 64, 4e-3, 0.05),
     "detector": Recipe(demo.build_demo_detector, _detector_loss, 2700, 32, 2e-3, 0.05),
     "segmenter": Recipe(demo.build_demo_segmenter, _segmenter_loss, 2000, 32, 4e-3, 0.05),

@@ -29,7 +29,7 @@ def largest_seam(codec: LoadedCodec, image: torch.Tensor) -> float:
 
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (300, 523), (257, 64)])
 def test_the_shipped_codec_has_no_seams(height: int, width: int) -> None:
-    codec = load_codec(SHIPPED / "mbt2018-mean-mlclipsim-0.01.safetensors")
+    codec = load_codec(SHIPPED / "mbt2018-mean-vbr-mlclipsim.safetensors")
     assert largest_seam(codec, noise_image(0, height, width)) < 1e-5
 
 

@@ -11,7 +11,7 @@ import pytest
 import wandb
 from rich.console import Console
 
-from lic.codecs.checkpoint import SHIPPED, load_codec
+from lic.codecs.checkpoint import SHIPPED, load_codec, save_codec
 from lic.curves.results import Results, save_results
 from lic.curves.runs import finish_wandb, has_key, present_run, start_wandb
 from lic.curves.tracking import COLUMNS, log_curve, log_evaluation, log_results
@@ -20,7 +20,7 @@ from tests.curves.conftest import MakeResults
 from tests.support import noise_image
 from tests.wandb_file import RunFile, read_run, read_runs
 
-CHECKPOINTS = [SHIPPED / f"mbt2018-mean-mse-{lmbda}.safetensors" for lmbda in ("0.01", "0.03")]
+CHECKPOINTS = [SHIPPED / f"mbt2018-mean-vbr-{distortion}.safetensors" for distortion in ("mse", "mlclipsim")]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,9 @@ def evaluation(tmp_path: Path, make_results: MakeResults) -> dict[str, RunFile]:
         paths.append(folder / f"{name}.json")
         paths[-1].write_text("{}") if result is learned else save_results(result, paths[-1])
     text = io.StringIO()
-    checkpoints = [*CHECKPOINTS, SHIPPED / "mbt2018-mean-mlclipsim-0.01.safetensors"]
+    loaded = load_codec(CHECKPOINTS[0])
+    save_codec(loaded.codec, replace(loaded.header, seed=9), tmp_path / "another.safetensors")
+    checkpoints = [*CHECKPOINTS, tmp_path / "another.safetensors"]
     log_evaluation("offline", {"limit": 7}, [learned, jpeg], paths, checkpoints, Console(file=text))
     assert f"wandb sync {folder}/wandb/offline-run-*" in text.getvalue().replace("\n", "")
     return read_runs(folder)
@@ -119,7 +121,8 @@ def test_history_is_the_curve(evaluation: dict[str, RunFile]) -> None:
 
 def test_artifacts_have_a_lineage(evaluation: dict[str, RunFile]) -> None:
     *models, results = evaluation["scores-mbt2018-mean-mse"].artifacts
-    assert [model.name for model in models] == ["mbt2018-mean-mse-0.01", "mbt2018-mean-mse-0.03"]
+    names = [f"mbt2018-mean-vbr-{distortion}-0.0018-0.09-seed0" for distortion in ("mse", "mlclipsim")]
+    assert [model.name for model in models] == names
     assert all(model.type == "model" and model.use_after_commit for model in models), "inputs, not outputs"
     sources = [load_codec(path).sha256 for path in CHECKPOINTS]
     assert [json.loads(model.metadata)["sha256"] for model in models] == sources

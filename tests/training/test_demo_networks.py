@@ -10,7 +10,8 @@ from safetensors import safe_open
 
 from lic.backbones import demo
 from lic.backbones.voters import load_voter
-from lic.data.drawing import COLOURS, SIZES, TEXTURES
+from lic.data.drawing import COLOURS, SHAPES, SIZES, TEXTURES
+from lic.training.clip_loss import PIECE_PX, cut_pieces
 from lic.training.demo_arrays import draw_arrays, jpeg_compressed
 from lic.training.demo_networks import NAMES, VOTERS, main
 from lic.training.demo_scores import _box_ap50, _mean_iou
@@ -98,3 +99,20 @@ def test_vicreg_by_hand() -> None:
     z = torch.stack([column, column], 1)
     assert float(_covariance(z)) == pytest.approx(2 * 4**2 / 2)
     assert float(_covariance(torch.stack([column, column[[0, 1, 3, 2]]], 1))) == pytest.approx(0, abs=1e-6)
+
+
+def test_pieces_show_what_their_captions_say() -> None:
+    scenes = draw_arrays("val", 8)
+    pieces, captions = cut_pieces(scenes, np.random.default_rng(0))
+    assert pieces.shape == (8, PIECE_PX, PIECE_PX, 3)
+    for row, (piece, caption) in enumerate(zip(pieces, captions, strict=True)):
+        windows = np.lib.stride_tricks.sliding_window_view(scenes.images[row, ..., 0], (PIECE_PX, PIECE_PX))
+        ((top, left),) = np.argwhere((windows == piece[..., 0]).all(axis=(2, 3)))
+        expected = []
+        for (x0, y0, x1, y1), label in zip(scenes.boxes[row], scenes.labels[row], strict=True):
+            x, y = (x0 + x1) / 2 - left, (y0 + y1) / 2 - top
+            if label >= 0 and 0 <= x < PIECE_PX and 0 <= y < PIECE_PX:
+                across, down = "left" if x < PIECE_PX / 2 else "right", "upper" if y < PIECE_PX / 2 else "lower"
+                expected.append((SHAPES[label], f"{down} {across}"))
+        told = [thing.split(" at the ") for thing in caption.split(" and ")]
+        assert expected and [(thing.split()[-1], place) for thing, place in told] == expected

@@ -10,7 +10,7 @@ from scipy import fft
 
 from lic.preferences.kinds.strengths import Distortion, Pixels, between, to_float, to_pixels
 
-LEARNED_LMBDAS = ("0.03", "0.01", "0.003")
+LEARNED_LMBDAS = (0.09, 0.0018)  # the grid's ends
 SMALLEST_SIDE_PX = 4
 
 
@@ -47,17 +47,17 @@ def dct_quantisation(image: Pixels, strength: float, seed: int) -> Pixels:
 
 
 def learned(image: Pixels, strength: float, seed: int, distortion: str) -> Pixels:
-    """A shipped learned codec, trained for a distortion: mbt2018-mean of lmbda 0.03, 0.01 or 0.003."""
+    """A shipped learned codec, trained for a distortion: mbt2018-mean-vbr of lmbda 0.09 to 0.0018."""
     import torch  # only here: processes that do not draw this kind start faster
 
-    lmbda = LEARNED_LMBDAS[min(int(strength * len(LEARNED_LMBDAS)), len(LEARNED_LMBDAS) - 1)]
-    codec = _shipped_codec(f"mbt2018-mean-{distortion}-{lmbda}")
+    lmbda = between(*LEARNED_LMBDAS, strength)
+    codec = _shipped_codec(f"mbt2018-mean-vbr-{distortion}")
     page = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums are rounded as threads share them out
     try:
         with torch.no_grad():
-            output = codec(page).reconstruction[0].permute(1, 2, 0)
+            output = codec(page, lmbda).reconstruction[0].permute(1, 2, 0)
     finally:
         torch.set_num_threads(num_threads)
     return to_pixels(output.numpy() * 255)
