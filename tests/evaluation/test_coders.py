@@ -125,6 +125,7 @@ def test_estimated_rates_are_the_real_one_within_a_percent() -> None:
         (codec,) = [each.codec for each in map(load_codec, checkpoint_files(None)) if each.sha256 == coder.checkpoint]
         coded = [coder.encode(image) for image in images]
         real = sum(8 * len(each.content) for each in coded)
-        likely = sum(float(codec.eval()(image, coder.lmbda).bpp) * image[0, 0].numel() + 8 * FIXED_BYTES for image in images)
+        rates = [float(codec.eval()(image, coder.lmbda).bpp) for image in images]
+        likely = sum(bpp * image[0, 0].numel() + 8 * FIXED_BYTES for bpp, image in zip(rates, images, strict=True))
         assert likely == pytest.approx(real, rel=0.01)
         assert sum(each.num_bits_estimated or 0 for each in coded) == pytest.approx(real, rel=0.01)
