@@ -35,6 +35,7 @@ from lic.config import DecodeConfig, EncodeConfig, InfoConfig
 from lic.images import SUFFIXES, list_images, read_image, to_png
 
 DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-vbr-mlclipsim.safetensors"
+DEFAULT_LMBDA = 0.01
 
 
 def encode_command(argv: Sequence[str]) -> int:
@@ -43,7 +44,8 @@ def encode_command(argv: Sequence[str]) -> int:
     _check_device(config.device)
     checkpoint = choose_checkpoint(_checkpoints(config.checkpoint), config.lmbda)
     works = plan(find_files(config.inputs, list_images, SUFFIXES), config.output, ".lic")
-    return run("lic encode", Encoding(checkpoint, config.lmbda, config.tile, config.device), works, config.jobs)
+    lmbda = DEFAULT_LMBDA if config.lmbda is None and not config.checkpoint else config.lmbda
+    return run("lic encode", Encoding(checkpoint, lmbda, config.tile, config.device), works, config.jobs)
 
 
 def decode_command(argv: Sequence[str]) -> int:

@@ -39,9 +39,9 @@ def test_clip_tokens_reach_the_image() -> None:
     visual = demo.load_demo_clip().visual
     images = IMAGES.clone().requires_grad_(True)
     normalised = normalize(images, list(visual.image_mean), list(visual.image_std))
-    features = visual.forward_intermediates(normalised, indices=[2, 5], output_fmt="NLC")
+    features = visual.forward_intermediates(normalised, indices=[2, 4])
     tokens, embedding = features["image_intermediates"], features["image_features"]
-    assert [token.shape for token in tokens] == [(2, 64, 192), (2, 64, 192)]
+    assert [token.shape for token in tokens] == [(2, 128, 16, 16), (2, 256, 4, 4)]
     assert embedding.shape == (2, 128)
     tokens[1].square().mean().backward()
     assert images.grad is not None

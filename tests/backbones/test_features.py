@@ -53,15 +53,25 @@ def _seed() -> Iterator[None]:
     yield
 
 
-def test_demo_gives_its_blocks_with_the_class_token_apart() -> None:
+def test_demo_gives_its_stages() -> None:
     backbone = load_backbone("demo", [1, 4])
-    assert (backbone.num_layers, backbone.input_px, backbone.patch_px) == (6, 128, 16)
+    assert (backbone.num_layers, backbone.input_px) == (5, 128)
     visual, image = load_demo_clip().visual, noise(128)
-    blocks = [visual.transformer.resblocks[i] for i in (1, 4)]
-    assert_gives(backbone, image, hooked(visual, blocks, image))
+    stages = [visual.trunk.layer1, visual.trunk.layer4]
+    assert_gives(backbone, image, hooked(visual, stages, image))
     mean, std = (torch.tensor(v)[:, None, None] for v in (visual.image_mean, visual.image_std))
-    assert_gives(backbone, image, hooked(visual, blocks, (image - mean) / std), normalise=True)
-    assert backbone(image)[0].patches.shape == (2, 64, 192) and backbone(image)[0].extra.shape == (2, 1, 192)
+    assert_gives(backbone, image, hooked(visual, stages, (image - mean) / std), normalise=True)
+    assert backbone(image)[0].patches.shape == (2, 1024, 64) and backbone(image)[0].extra.shape == (2, 0, 64)
+
+
+def test_clip_vit_gives_its_blocks_with_the_class_token_apart() -> None:
+    vision = CLIPVisionCfg(layers=3, width=16, head_width=8, patch_size=8, image_size=32)
+    text = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
+    visual, image = open_clip.CLIP(8, vision, text).visual, noise(32)
+    backbone = Backbone(Source(ClipLayers(visual), *IMAGENET, 32), [0, 2])
+    blocks = [visual.transformer.resblocks[i] for i in (0, 2)]
+    assert_gives(backbone, image, hooked(visual, blocks, image))
+    assert backbone(image)[0].patches.shape == (2, 16, 16) and backbone(image)[0].extra.shape == (2, 1, 16)
 
 
 def test_clip_resnet_gives_stem_and_stages() -> None:
@@ -196,9 +206,8 @@ def test_stays_frozen_and_in_eval_mode() -> None:
         ("timm:absent.safetensors", None, None, "no weights at absent.safetensors"),
         ("timm:test_vit/absent.pth", None, None, "no weights at absent.pth"),
         ("torchvision:fcn_resnet50", None, None, "classifier of torchvision 'fcn_resnet50' is unknown"),
-        ("demo", [6], None, "layers must be in 0 .. 5 for this backbone, got [6]"),
-        ("demo", [-1, 2], None, "layers must be in 0 .. 5 for this backbone, got [-1, 2]"),
-        ("demo", None, 100, "must be a multiple of the encoder's patch of 16 px, got 100"),
+        ("demo", [5], None, "layers must be in 0 .. 4 for this backbone, got [5]"),
+        ("demo", [-1, 2], None, "layers must be in 0 .. 4 for this backbone, got [-1, 2]"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -119,14 +119,15 @@ def test_tokens_of_zeros_have_no_direction() -> None:
 
 
 def test_agrees_with_hooks_in_the_network() -> None:
-    """zs-iqa on the demo CLIP: windows at 0, 100, 172 and 0, 72; all blocks, class token, images as they are."""
+    """zs-iqa on the demo CLIP: windows at 0, 100, 172 and 0, 72; stem and all stages, images as they are."""
     image = F.interpolate(scenes(1), (300, 200), mode="bilinear")
     other = noisy(image)
     metric = build_features(FeaturesConfig("zs-iqa", backbone="demo", stride_px=100))
     visual = load_demo_clip().visual
     found: list[Tensor] = []
-    for block in visual.transformer.resblocks:
-        block.register_forward_hook(lambda _module, _input, output: found.append(output))
+    trunk = visual.trunk
+    for stage in (trunk.act1, trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+        stage.register_forward_hook(lambda _module, _input, output: found.append(output))
     values = []
     with torch.no_grad():
         for top in (0, 100, 172):
@@ -134,23 +135,23 @@ def test_agrees_with_hooks_in_the_network() -> None:
                 found.clear()
                 for page in (other, image):
                     visual(page[..., top : top + 128, left : left + 128])
-                pairs = zip(found[:6], found[6:], strict=True)
-                values.append(sum((1 - F.cosine_similarity(a, b, dim=-1)).mean().item() for a, b in pairs))
+                pairs = zip(found[:5], found[5:], strict=True)
+                values.append(sum((1 - F.cosine_similarity(a, b, dim=1)).mean().item() for a, b in pairs))
         assert metric(other, image).item() == pytest.approx(np.mean(values), rel=1e-4)
 
 
 def test_ours_is_normalised_without_class_token_and_a_mean() -> None:
     image = scenes(2)
-    metric = build_features(FeaturesConfig(layers=[5, 2]))
+    metric = build_features(FeaturesConfig(layers=[4, 2]))
     visual = load_demo_clip().visual
     found: list[Tensor] = []
-    for layer in (2, 5):
-        visual.transformer.resblocks[layer].register_forward_hook(lambda _m, _i, output: found.append(output[:, 1:]))
+    for stage in (visual.trunk.layer2, visual.trunk.layer4):
+        stage.register_forward_hook(lambda _module, _input, output: found.append(output.flatten(2)))
     mean, std = (torch.tensor(values)[:, None, None] for values in (visual.image_mean, visual.image_std))
     with torch.no_grad():
         for page in (noisy(image), image):
             visual((page - mean) / std)
-        expected = [1 - F.cosine_similarity(a, b, dim=-1).mean(1) for a, b in zip(found[:2], found[2:], strict=True)]
+        expected = [1 - F.cosine_similarity(a, b, dim=1).mean(1) for a, b in zip(found[:2], found[2:], strict=True)]
         torch.testing.assert_close(metric(noisy(image), image), (expected[0] + expected[1]) / 2, rtol=1e-4, atol=1e-6)
 
 

@@ -31,29 +31,30 @@ def scenes() -> Tensor:
     return torch.stack([torch.from_numpy(draw_scene("val", i).image).permute(2, 0, 1) for i in range(4)]).float() / 255
 
 
-def tiny_tower(kind: str = "vit") -> ClipTower:
+def tiny_tower(kind: str = "vit", input_px: int | None = None) -> ClipTower:
     torch.manual_seed(0)
     if kind == "vit":
         vision = CLIPVisionCfg(layers=2, width=16, head_width=8, patch_size=8, image_size=32)
     else:
         vision = CLIPVisionCfg(layers=(1, 1, 1, 1), width=8, image_size=64)
     text = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
-    return ClipTower(open_clip.CLIP(8, vision, text).visual)
+    return ClipTower(open_clip.CLIP(8, vision, text).visual, input_px)
 
 
 def plain_similarity(metric: MLCLIPSim, a: Tensor, b: Tensor) -> Tensor:
-    """The definition, block by block through the demo ViT, with torch's own cosine similarity."""
+    """The definition, stage by stage through the demo ResNet, with torch's own cosine similarity."""
     visual = load_demo_clip().visual
     mean, std = (torch.tensor(v)[:, None, None] for v in (visual.image_mean, visual.image_std))
     tokens: list[Tensor] = []
-    for block in visual.transformer.resblocks:
-        block.register_forward_hook(lambda _module, _input, output: tokens.append(output))
+    trunk = visual.trunk
+    for stage in (trunk.act1, trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+        stage.register_forward_hook(lambda _module, _input, output: tokens.append(output.flatten(2)))
     outputs: list[list[Tensor]] = []
     for image in (a, b):
         tokens.clear()
         embedding = visual((image - mean) / std)
-        outputs.append([*(tokens[layer][:, 1:] for layer in metric.layers), embedding])
-    parts = [F.cosine_similarity(x, y, dim=-1) for x, y in zip(*outputs, strict=True)]
+        outputs.append([*(tokens[layer] for layer in metric.layers), embedding])
+    parts = [F.cosine_similarity(x, y, dim=1) for x, y in zip(*outputs, strict=True)]
     means = [part.mean(1) if part.dim() == 2 else part for part in parts]
     return sum(w * m for w, m in zip(metric.layer_weights.tolist(), means, strict=True))
 
@@ -193,13 +194,13 @@ def test_small_images_are_mirrored_alike(metric: MLCLIPSim, scenes: Tensor) -> N
 
 
 def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
-    metric = MLCLIPSim.from_pretrained("demo", input_px=96)
+    metric = MLCLIPSim(tiny_tower(input_px=48))
     assert metric.tower.visual.positional_embedding.shape[0] == 1 + 6 * 6
     with torch.no_grad():
         near = metric(noise(scenes, 1), scenes).mean()
         assert metric(noise(scenes, 3), scenes).mean() < near < 1
-    with pytest.raises(ValueError, match="multiple of the encoder's patch of 16 px"):
-        MLCLIPSim.from_pretrained("demo", input_px=100)
+    with pytest.raises(ValueError, match="multiple of the encoder's patch of 8 px"):
+        tiny_tower(input_px=100)
 
 
 def test_resnet_towers_compare_their_stages() -> None:
@@ -212,9 +213,9 @@ def test_resnet_towers_compare_their_stages() -> None:
 
 
 def test_weights_are_normalised_and_checked(scenes: Tensor) -> None:
-    metric = MLCLIPSim.from_pretrained("demo", layers=[5], weights=[3, 1])
+    metric = MLCLIPSim.from_pretrained("demo", layers=[4], weights=[3, 1])
     assert metric.layer_weights.tolist() == [0.75, 0.25]
-    for layers, weights in (([6], [1, 1]), ([0], [1]), ([0], [1, -1]), ([0], [0, 0])):
+    for layers, weights in (([5], [1, 1]), ([0], [1]), ([0], [1, -1]), ([0], [0, 0])):
         with pytest.raises(ValueError, match=r"layers must be|weights must be"):
             MLCLIPSim.from_pretrained("demo", layers=layers, weights=weights)
 
