@@ -239,7 +239,7 @@ def _describe(config: BenchmarkConfig, parts: Sequence[Part], built: Built) -> s
 
 def _demo_notes(built: Built) -> Iterator[str]:
     """Say which metrics look through the embedded encoder: nobody may mistake it for CLIP."""
-    patches = load_demo_clip().visual.conv1.weight
+    first = next(load_demo_clip().visual.parameters())
     for name, metric in built.metrics.items():
-        if any(weight.shape == patches.shape and torch.equal(weight.cpu(), patches) for weight in metric.parameters()):
+        if any(weight.shape == first.shape and torch.equal(weight.cpu(), first) for weight in metric.parameters()):
             yield f"{built.titles[name]} looks through the demo encoder, which has seen no photograph"

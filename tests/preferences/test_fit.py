@@ -27,7 +27,7 @@ def drawn_votes() -> Votes:
 
 
 def test_distances_are_the_metrics(small_pcmp: PCMP) -> None:
-    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(6)).eval()
+    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(5)).eval()
     votes = read_votes(small_pcmp, metric)
     pairs = small_pcmp.select("fit")
     assert votes.differences.shape == (len(pairs), 7) and len(pairs) > 0
@@ -73,7 +73,7 @@ def test_too_few_references_are_refused() -> None:
 def vote_as_the_embedding_does(pcmp: PCMP, folder: Path) -> PCMP:
     """Return a copy in which every voter prefers the image whose embedding stays nearer."""
     shutil.copytree(pcmp.folder, folder)
-    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(6)).eval()
+    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(5)).eval()
     differences = iter(read_votes(load_pcmp(folder), metric).differences[:, 6])
     lines = []
     for line in (folder / "manifest.jsonl").read_text().splitlines():
@@ -93,7 +93,7 @@ def test_command(small_pcmp: PCMP, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "embedding only" in printed and "tokens only, fitted" in printed
     content = json.loads(output.read_text())
     metric = build_mlclipsim(MLCLIPSimConfig(fitted=str(output)))
-    assert metric.layers == content["layers"] == list(range(6))
+    assert metric.layers == content["layers"] == list(range(5))
     assert metric.layer_weights.tolist() == pytest.approx(content["weights"], abs=1e-5)
     assert content["made_from"]["held_out_accuracy"] > 0.5
     (cached,) = (small_pcmp.folder / "distances").glob("*.npy")
