@@ -250,7 +250,7 @@ class CalibrateConfig:
     )
     """whose scales to find; mse is what they are compared with"""
     init: str | None = None
-    """variable-rate checkpoint trained for mse that every training starts from; default the one shipped"""
+    """variable-rate checkpoint trained for mse that every training starts from; none is shipped yet"""
     rounds: int = 3
     """most trainings of a distortion"""
     seed: int = 0

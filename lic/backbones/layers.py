@@ -21,7 +21,7 @@ class Reader(nn.Module):
 
     def forward(self, image: Tensor, layers: Sequence[int] | None) -> list[Tokens]:
         """Return layers of (N, 3, H, W) images, in the network's order; None: all of them."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of network has its own way
 
 
 class ClipLayers(Reader):

@@ -1,6 +1,6 @@
 """python -m lic calibrate: the scale of each distortion, so that one --lmbda gives the same rate whatever it is.
 
-    python -m lic calibrate --distortion ms-ssim mlclipsim
+    python -m lic calibrate --init codec.safetensors --distortion ms-ssim mlclipsim
     python -m lic calibrate --init codec.safetensors --trainer.max_steps 600 -o results/calibration
 
 Every training goes on for the same number of steps from the same variable-rate checkpoint, trained for mse, over its

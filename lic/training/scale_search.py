@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lic.codecs import Codec, load_codec
 from lic.codecs.build import is_variable_rate
-from lic.codecs.checkpoint import SHIPPED, LoadedCodec
+from lic.codecs.checkpoint import LoadedCodec
 from lic.config import CalibrateConfig, DistortionName, MetricsConfig, TrainConfig, require
 from lic.curves.runs import finish_wandb, start_wandb
 from lic.data.subset import subset
@@ -32,7 +32,6 @@ from lic.training.callbacks import LastCheckpoint, StepProgress
 from lic.training.module import CodecTraining
 from lic.training.run import check_devices, fit, initial_codec, training_images
 
-DEFAULT = SHIPPED / "mbt2018-mean-vbr-mse.safetensors"
 NUM_MEASURED = 200
 BATCH = 25
 SPREAD = 0.15
@@ -78,7 +77,9 @@ def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
         KeyboardInterrupt: after Ctrl-C in a training; the rounds before it are kept.
     """
     device = check_devices(config.trainer)
-    path = Path(config.init).expanduser() if config.init else DEFAULT
+    require(config.init is not None, "--init names a variable-rate checkpoint trained for mse to start from; make one: "
+            "python train.py --config configs/demo_distortions/mse.yaml")
+    path = Path(str(config.init)).expanduser()
     loaded = load_codec(path)
     check_start(path, loaded)
     distortions = build_all(list(dict.fromkeys(config.distortion)), console)
