@@ -179,7 +179,7 @@ class TrainConfig:
     """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
     single_rate: float = 0.05
     """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
-    warmup_mse: float = 0.6
+    warmup_mse: float = 0.3
     """share of the steps trained with mse first (any other distortion)"""
     anchor_mse: float = 0.1
     """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
@@ -250,7 +250,7 @@ class CalibrateConfig:
     )
     """whose scales to find; mse is what they are compared with"""
     init: str | None = None
-    """variable-rate checkpoint trained for mse that every training starts from; none is shipped yet"""
+    """variable-rate checkpoint trained for mse that every training starts from; default the shipped one"""
     rounds: int = 3
     """most trainings of a distortion"""
     seed: int = 0

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -172,6 +173,8 @@ def _pair(value: Any) -> Sequence[int]:
 
 def _resize_positions(visual: nn.Module, input_px: int, patch_px: int) -> None:
     """Interpolate a ViT's positional embedding over its 2-D grid, class token kept (as open_clip does at loading)."""
+    if isinstance(visual, TimmModel) and not hasattr(visual.trunk, "patch_embed"):
+        return  # convolutions and a mean take any size
     position = getattr(visual, "positional_embedding", None)
     if not isinstance(position, nn.Parameter):
         raise ValueError(f"this encoder takes {_pair(visual.image_size)[0]} px only; leave input_px to its default")

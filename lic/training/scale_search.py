@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from lic.codecs import Codec, load_codec
+from lic.codecs import SHIPPED, Codec, load_codec
 from lic.codecs.build import is_variable_rate
 from lic.codecs.checkpoint import LoadedCodec
 from lic.config import CalibrateConfig, DistortionName, MetricsConfig, TrainConfig, require
@@ -77,9 +77,7 @@ def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
         KeyboardInterrupt: after Ctrl-C in a training; the rounds before it are kept.
     """
     device = check_devices(config.trainer)
-    require(config.init is not None, "--init names a variable-rate checkpoint trained for mse to start from; make one: "
-            "python train.py --config configs/demo_distortions/mse.yaml")
-    path = Path(str(config.init)).expanduser()
+    path = SHIPPED / "mbt2018-mean-vbr-mse.safetensors" if config.init is None else Path(config.init).expanduser()
     loaded = load_codec(path)
     check_start(path, loaded)
     distortions = build_all(list(dict.fromkeys(config.distortion)), console)

@@ -13,7 +13,7 @@ from open_clip.model import CLIPVisionCfg
 from PIL import Image
 from torch import Tensor
 
-from lic.backbones.clip import ClipTower
+from lic.backbones.clip import ClipTower, load_clip_tower
 from lic.backbones.demo import load_demo_clip
 from lic.config import MetricsConfig, MLCLIPSimConfig
 from lic.data.scenes import draw_scene
@@ -201,6 +201,17 @@ def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
         assert metric(noise(scenes, 3), scenes).mean() < near < 1
     with pytest.raises(ValueError, match="multiple of the encoder's patch of 8 px"):
         tiny_tower(input_px=100)
+
+
+def test_convolutions_take_any_input_size(metric: MLCLIPSim, scenes: Tensor) -> None:
+    quarters = MLCLIPSim(load_clip_tower("demo", "", 64), metric.layers, [1.0, 1.0, 0.0]).eval()
+    assert quarters.tower.input_px == 64
+    with torch.no_grad():
+        assert quarters(scenes, scenes).tolist() == [1.0] * 4
+        whole, cut = (each(noise(scenes, 2), scenes) for each in (metric, quarters))
+    assert 0 < (whole - cut).abs().max() < 0.05  # only borders differ
+    with pytest.raises(ValueError, match="takes 64 px only"):
+        tiny_tower("resnet", 96)  # its attention pool has a position for each place
 
 
 def test_resnet_towers_compare_their_stages() -> None:

@@ -230,7 +230,6 @@ def test_divergence_leaves_a_distortion_out(
         (["--trainer.devices", "2"], "calibrate trains on one device of one machine"),
         (["--lmbda", "0.01"], "setting '--lmbda' is unknown"),
         (["--init", "none.safetensors"], "checkpoint none.safetensors does not exist"),
-        ([], "--init names a variable-rate checkpoint trained for mse to start from; make one: python train.py"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
