@@ -179,7 +179,7 @@ class TrainConfig:
     """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
     single_rate: float = 0.05
     """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
-    warmup_mse: float = 0.3
+    warmup_mse: float = 0.15
     """share of the steps trained with mse first (any other distortion)"""
     anchor_mse: float = 0.1
     """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
