@@ -121,7 +121,7 @@ def test_history_is_the_curve(evaluation: dict[str, RunFile]) -> None:
 
 def test_artifacts_have_a_lineage(evaluation: dict[str, RunFile]) -> None:
     *models, results = evaluation["scores-mbt2018-mean-mse"].artifacts
-    names = [f"mbt2018-mean-vbr-{distortion}-0.0018-0.09-seed0" for distortion in ("mse", "mlclipsim")]
+    names = [f"mbt2018-mean-vbr-{distortion}-0.0006-0.09-seed0" for distortion in ("mse", "mlclipsim")]
     assert [model.name for model in models] == names
     assert all(model.type == "model" and model.use_after_commit for model in models), "inputs, not outputs"
     sources = [load_codec(path).sha256 for path in CHECKPOINTS]
