@@ -1,7 +1,7 @@
 """python -m lic calibrate: the scale of each distortion, so that one --lmbda gives the same rate whatever it is.
 
-    python -m lic calibrate                                          # what results/calibration was made by
-    python -m lic calibrate --distortion ms-ssim --init codec.safetensors -o runs/calibration
+    python -m lic calibrate --distortion ms-ssim mlclipsim           # from the shipped codec for mse
+    python -m lic calibrate --init codec.safetensors --trainer.max_steps 400 -o runs/calibration
 
 Every training goes on for the same number of steps from the same variable-rate checkpoint, trained for mse, over its
 whole grid of lmbdas. The reference is what further steps on mse give: the mean estimated bpp of 200 training scenes,
