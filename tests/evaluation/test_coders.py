@@ -119,7 +119,7 @@ def test_devices() -> None:
 
 @torch.no_grad()
 def test_estimated_rates_are_the_real_one_within_a_percent() -> None:
-    """What the likelihoods promise, and what the tables promise; a byte an image is more than that at the lowest rate."""
+    """What the likelihoods promise, and what the tables promise; at the lowest rate a byte an image is more."""
     images = [read_image(path) for path in read_imagenet(scenes_root()).images]
     for coder in learned_coders(None, CPU):
         (codec,) = [each.codec for each in map(load_codec, checkpoint_files(None)) if each.sha256 == coder.checkpoint]
