@@ -115,7 +115,7 @@ def test_operating_points(photos: Path, codec_file: Callable[[str], Path], capsy
     line = mistake(capsys, "encode", "photos/a.png", "--lmbda", "0.5")
     assert "no checkpoint at hand codes at lmbda 0.5; on offer: mbt2018-mean-vbr 0.0006 .. 0.09" in line
     line = mistake(capsys, "encode", "photos/a.png", "--lmbda", "0.5", "--checkpoint", variable)
-    assert line.endswith("on offer: mbt2018-mean-vbr 0.0006 .. 0.0932")
+    assert line.endswith("on offer: mbt2018-mean-vbr 0.0018 .. 0.0932")
     assert "choose among them with --lmbda" in mistake(
         capsys, "encode", "photos/a.png", "--checkpoint", variable, single
     )

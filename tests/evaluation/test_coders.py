@@ -118,14 +118,14 @@ def test_devices() -> None:
 
 
 @torch.no_grad()
-def test_estimated_rates_are_the_real_one_within_a_percent() -> None:
-    """What the likelihoods promise, and what the tables promise; at the lowest rate a byte an image is more."""
+def test_estimated_rates_are_the_real_one_within_a_percent_or_four_bytes() -> None:
+    """What the likelihoods promise, and what the tables promise: these hold a grid of scales."""
     images = [read_image(path) for path in read_imagenet(scenes_root()).images]
     for coder in learned_coders(None, CPU):
         (codec,) = [each.codec for each in map(load_codec, checkpoint_files(None)) if each.sha256 == coder.checkpoint]
         coded = [coder.encode(image) for image in images]
         real = sum(8 * len(each.content) for each in coded)
-        within = max(0.01 * real, 8 * len(images))
+        within = max(0.01 * real, 32 * len(images))
         rates = [float(codec.eval()(image, coder.lmbda).bpp) for image in images]
         likely = sum(bpp * image[0, 0].numel() + 8 * FIXED_BYTES for bpp, image in zip(rates, images, strict=True))
         assert likely == pytest.approx(real, abs=within)
