@@ -2,7 +2,7 @@
 
 Seven of eight batches are pieces of scenes with captions of what they show, and the captions leave most sizes, colours
 and textures out. Trained on whole scenes and whole captions a CLIP retrieves better, but its layers follow colour and
-noise, and a codec that is trained against it serves no task (docs/experiments.md).
+noise, and a codec that is trained against it serves the tasks no better than one for mse (docs/experiments.md).
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ OPTIONAL_WORDS = frozenset((*SIZES, *COLOURS, *TEXTURES))
 
 
 def clip_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:
-    """The symmetric contrastive loss of images and captions; equal captions are one another's positives.
+    """The symmetric contrastive loss of N scenes and captions, a scalar; equal captions are one another's positives.
 
     UniCL (Yang et al. 2022, arXiv 2204.03610, eq. 1 to 3), with captions for labels: short ones are often equal.
     """
