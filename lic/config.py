@@ -274,7 +274,7 @@ class EvalConfig:
     task: list[TaskName] | None = None
     """tasks; default all on the demo scenes, none on a folder of photographs"""
     network: list[str] | None = None
-    """names of torchvision or timm, onnx:FILE.onnx, timm:FILE.safetensors; each judges what it fits; default one"""
+    """of torchvision or timm, onnx:FILE.onnx, timm:FILE.safetensors, demo:vit; each judges what it fits; default one"""
     network_weights: list[str] | None = None
     """local weights, one file for each --network ('-': its published ones)"""
     checkpoint: list[str] | None = None

@@ -4,7 +4,8 @@
     network(image)[0]["boxes"]
 
 A name that torchvision and timm share is torchvision's; `timm:resnet50` is timm's. `timm:FILE.safetensors` and
-`onnx:FILE.onnx` are described by a YAML of the same stem (lic/backbones/description.py).
+`onnx:FILE.onnx` are described by a YAML of the same stem (lic/backbones/description.py). `demo:vit` is one of the demo
+world's: its default `classifier`, `detector` and `segmenter`, or one of another family.
 """
 
 from pathlib import Path
@@ -19,6 +20,7 @@ from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_de
 from lic.backbones.description import Kind
 from lic.backbones.onnx import OnnxNetwork
 from lic.backbones.published import TorchNetwork, build_timm, build_timm_file, build_torchvision, check_name
+from lic.backbones.voters import VoterName, load_voter
 
 __all__ = ["DEFAULT", "Kind", "Network", "build_network", "demo_network"]
 
@@ -28,6 +30,10 @@ DEFAULT: dict[Kind, str] = {
     "instances": "maskrcnn_resnet50_fpn_v2",
     "semantic": "deeplabv3_resnet50",
 }
+_DEMO: dict[str, Kind] = {"classifier": "classification", "detector": "detection", "segmenter": "semantic"}
+_OTHER_FAMILIES: dict[VoterName, Kind] = {
+    "mobilenet": "classification", "vit": "classification", "ssd": "detection", "unet": "semantic"
+}  # fmt: skip
 
 
 class Network(Protocol):
@@ -60,7 +66,7 @@ def build_network(spec: str, weights: str | None, device: torch.device) -> Netwo
     """Return a network.
 
     Args:
-        spec: torchvision's or timm's name, `onnx:FILE.onnx`, `timm:NAME` or `timm:FILE.safetensors`.
+        spec: torchvision's or timm's name, `onnx:FILE.onnx`, `timm:NAME`, `timm:FILE.safetensors` or `demo:NAME`.
         weights: a local .safetensors, .pth or .pt file for a name; None for the published ones.
         device: where it runs (ONNX files: always the processor).
 
@@ -68,9 +74,11 @@ def build_network(spec: str, weights: str | None, device: torch.device) -> Netwo
         ValueError: in one line: unknown name, wrong or missing file, weights that cannot be downloaded.
     """
     source, _, rest = spec.partition(":")
-    is_file = source == "onnx" or (source == "timm" and rest.endswith(".safetensors"))
+    is_file = source in ("onnx", "demo") or (source == "timm" and rest.endswith(".safetensors"))
     if is_file and weights is not None:
         raise ValueError(f"{spec} holds its weights itself; give no --network_weights for it (or '-')")
+    if source == "demo":
+        return _demo_network_named(rest, device)
     if source == "onnx":
         return OnnxNetwork(Path(rest))
     if is_file:
@@ -98,6 +106,14 @@ def demo_network(kind: Kind, device: torch.device) -> Network:
         case "semantic":
             network = load_demo_segmenter()
     return TorchNetwork(f"demo-{kind}", kind, network, None, None, "", device)
+
+
+def _demo_network_named(name: str, device: torch.device) -> Network:
+    for other, kind in _OTHER_FAMILIES.items():
+        if name == other:
+            return TorchNetwork(f"demo-{name}", kind, load_voter(other), None, None, "", device)
+    check_name(name, [*_DEMO, *_OTHER_FAMILIES], "network of the demo scenes")
+    return demo_network(_DEMO[name], device)
 
 
 class _DemoInstances(nn.Module):

@@ -45,7 +45,7 @@ def build_tasks(
         ValueError: in one line: data or weights are missing, or a network fits no task.
     """
     names = list(dict.fromkeys(names))
-    _check_networks(names, networks)
+    _check_networks(names, networks, data_root is None)
     makers = [open_set(name, data_root, limit) for name in names]  # before any weights are fetched
     defaults: dict[Kind, Network] = {}
     tasks = []
@@ -82,8 +82,10 @@ def _kinds(name: TaskName, networks: Sequence[Network]) -> list[Kind]:
             assert_never(name)
 
 
-def _check_networks(names: Sequence[TaskName], networks: Sequence[Network]) -> None:
+def _check_networks(names: Sequence[TaskName], networks: Sequence[Network], is_demo: bool) -> None:
     for i, network in enumerate(networks):
+        require(is_demo or not network.name.startswith("demo-"),
+                f"network {network.name} knows nothing but the demo scenes; leave out --data_root, or choose another")
         if not any(network.kind in _kinds(name, networks) for name in names):
             needs = ", ".join(f"{name} needs {' or '.join(NOUN[kind] for kind in _kinds(name, ()))}" for name in names)
             raise ValueError(f"network {network.name} is {NOUN[network.kind]}; {needs}")

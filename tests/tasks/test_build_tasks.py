@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_demo_segmenter
-from lic.backbones.networks import Network
+from lic.backbones.networks import Network, build_network
 from lic.config import TaskName
 from lic.data.scenes import SHAPES, scenes_root
 from lic.images import read_image
@@ -127,9 +127,21 @@ def test_networks_that_fit_no_task() -> None:
     assert message == ("network mask is an instance segmenter; imagenet-cls needs a classifier, "
                        "consistency needs a classifier or a detector or a semantic segmenter")  # fmt: skip
     assert "two of the networks are called resnet50" in refused(["imagenet-cls"], [classifier, classifier])
+    demo = build_network("demo:vit", None, CPU)
+    assert "network demo-vit knows nothing but the demo scenes" in refused(["imagenet-cls"], [demo], scenes_root())
     message = refused(["coco-det"], [Answers("detection", [], ("person", "Circle"), "yolo")])
     assert message.startswith(f"network yolo lacks classes of {DEMO_DATASET}: arrow, crescent")
     assert " and 1 more; choose another with --network" in message
+
+
+def test_demo_scenes_are_judged_by_networks_of_other_families_too() -> None:
+    specs = ("classifier", "mobilenet", "vit", "ssd", "unet")
+    tasks = build_tasks(DEMO, [build_network(f"demo:{spec}", None, CPU) for spec in specs], None, CPU, limit=48)
+    scores = {task.name: demo_scores(task) for task in tasks}
+    assert set(scores) == {"imagenet-cls@demo-classification", "imagenet-cls@demo-mobilenet", "imagenet-cls@demo-vit",
+                           "coco-det", "voc-seg"}  # fmt: skip
+    assert min(score["top1"] for name, score in scores.items() if "cls" in name) > 0.8
+    assert scores["coco-det"]["ap"] > 0.6 and scores["voc-seg"]["miou"] > 0.6
 
 
 def test_tasks_without_demo_scenes() -> None:
