@@ -10,6 +10,7 @@ from the table follows after the call's symbols: the number of its hexadecimal d
 
 import math
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import xxhash
@@ -37,13 +38,26 @@ class Tables(NamedTuple):
     num_bits: list[NDArray[np.float64]]
 
 
+_READ: "WeakKeyDictionary[EntropyModel, tuple[bytes, Tables]]" = WeakKeyDictionary()
+
+
 def read_tables(model: EntropyModel) -> Tables:
-    """Return the tables that `model.update()` has built."""
-    cdfs, lengths = model.quantized_cdf.cpu().numpy(), model.cdf_length.cpu().numpy()
+    """Return the tables that `model.update()` has built; read anew when they have changed."""
+    parts = [part.cpu().numpy() for part in (model.quantized_cdf, model.cdf_length, model.offset)]
+    digest = xxhash.xxh3_128()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).data)
+    kept = _READ.get(model)
+    if kept is None or kept[0] != digest.digest():
+        kept = _READ[model] = digest.digest(), _read(*parts)
+    return kept[1]
+
+
+def _read(cdfs: Integers, lengths: Integers, offsets: Integers) -> Tables:
     rows = [np.diff(cdf[:length]).astype(np.float64) for cdf, length in zip(cdfs, lengths, strict=True)]
     models = [stream.model.Categorical(row / row.sum(), perfect=False) for row in rows]
     num_bits = [np.log2(row.sum() / np.maximum(row, 1)) for row in rows]
-    return Tables(models, model.offset.cpu().numpy(), lengths.astype(np.int32) - 2, num_bits)
+    return Tables(models, offsets.copy(), lengths.astype(np.int32) - 2, num_bits)
 
 
 class SymbolEncoder:
