@@ -86,3 +86,8 @@ def test_tables_are_those_of_the_results() -> None:
     assert markdown_table(results) in text
     qualities = ("imagenet-cls", "coco-det", "voc-seg", "mlclipsim", "psnr_db", "ms_ssim")
     assert markdown_bd_rates(results[0], results, qualities) in text
+
+    folder = ROOT / "results" / "demo_distortions"
+    arms = ("mse", "ms-ssim", "mlclipsim")
+    seeds = [load_results(folder / f"mbt2018-mean-vbr-{arm}-seed{seed}.json") for arm in arms for seed in range(3)]
+    assert markdown_bd_rates(seeds[0], seeds, ("imagenet-cls", "coco-det", "voc-seg", "psnr_db")) in text

@@ -8,7 +8,8 @@ whole grid of lmbdas. The reference is what further steps on mse give: the mean 
 quantised, at each lmbda. A distortion is trained for at once (no warm-up) with the default pixel anchor, first at its
 present scale; the mean over the grid of log(bpp / reference) corrects log(scale), first as if bpp went with
 scale^0.4, then by the secant through the latest two rounds. It ends when bpp lies within 15 % of the reference at every
-lmbda, or after --rounds trainings; the round whose largest deviation is least is kept.
+lmbda, or after --rounds trainings; the round whose largest deviation is least is kept. Lmbdas outside of 0.0018 .. 0.09
+are told but have no say.
 
 Beside it stands a probe without training: at the checkpoint, the scale at which changing the gain buys no loss, if the
 distortion stood alone (no anchor),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from rich import box
 from rich.console import Console
@@ -16,6 +17,7 @@ from lic.curves.environment import read_environment
 from lic.images import write_file
 
 TOLERANCE = 0.15
+RANGE = (0.0018, 0.09)  # of the lmbdas that decide, where there are any: below it codecs are starved of bits
 FIRST_SLOPE = 0.4  # d log(bpp) / d log(scale) before there are two rounds to tell it
 SLOPES = (0.1, 1.0)  # what two rounds may tell: closer ones tell noise
 LARGEST_STEP = math.log(10)
@@ -73,9 +75,19 @@ class Calibration:
         return [bpp / reference for bpp, reference in zip(one.bpp, self.reference_bpp, strict=True)]
 
     @property
+    def _deciding(self) -> list[int]:
+        """The places in the grid of the lmbdas in `RANGE`, of all if there are none."""
+        places = range(len(self.lmbda))
+        return [i for i in places if RANGE[0] <= self.lmbda[i] <= RANGE[1]] or list(places)
+
+    def _deciding_ratios(self, one: Round) -> list[float]:
+        ratios = self.ratios(one)
+        return [ratios[i] for i in self._deciding]
+
+    @property
     def best(self) -> Round:
-        """The round whose largest deviation from the reference is least."""
-        return min(self.rounds, key=lambda one: max(abs(ratio - 1) for ratio in self.ratios(one)))
+        """The round whose largest deviation from the reference is least, over the lmbdas that decide."""
+        return min(self.rounds, key=lambda one: max(abs(ratio - 1) for ratio in self._deciding_ratios(one)))
 
     @property
     def within(self) -> list[float]:
@@ -85,7 +97,9 @@ class Calibration:
 
     def is_done(self, most_rounds: int) -> bool:
         """Return whether no further round is due."""
-        return bool(self.rounds) and (len(self.rounds) >= most_rounds or len(self.within) == len(self.lmbda))
+        if not self.rounds or len(self.rounds) >= most_rounds:
+            return bool(self.rounds)
+        return all(abs(ratio - 1) <= TOLERANCE for ratio in self._deciding_ratios(self.best))
 
     def with_round(self, one: Round) -> "Calibration":
         """Return the calibration with a further round."""
@@ -95,7 +109,7 @@ class Calibration:
         """Return the scale to try next: `first`, then a secant on the mean log ratio over log(scale)."""
         if not self.rounds:
             return first
-        excess = [sum(map(math.log, self.ratios(one))) / len(self.lmbda) for one in self.rounds]
+        excess = [fmean(map(math.log, self._deciding_ratios(one))) for one in self.rounds]
         slope = FIRST_SLOPE
         if len(self.rounds) > 1:
             step = math.log(self.rounds[-1].scale / self.rounds[-2].scale)

@@ -92,6 +92,14 @@ def test_best_round_and_when_it_ends() -> None:
     assert apart.within == [0.003] and not apart.is_done(2)
 
 
+def test_lmbdas_below_the_range_are_told_but_have_no_say() -> None:
+    tried = [Round(444, [0.084, 0.242, 0.484]), Round(380, [0.075, 0.224, 0.448])]
+    found = Calibration("ssim", [0.0006, 0.0018, 0.09], [0.1, 0.2, 0.4], [None, None, None], tried)
+    assert found.best.scale == 380 and found.within == [0.0018, 0.09] and found.is_done(9)
+    rising = dataclasses.replace(found, rounds=tried[:1]).next_scale(444)
+    assert rising == pytest.approx(444 * 1.21 ** (-1 / 0.4))  # too many bits in the range, too few below it
+
+
 def test_files_are_read_back_and_refused_for_other_settings(tmp_path: Path) -> None:
     found = imagined([(600, 1.5), (300, 1.1)])
     assert read_calibration("ms-ssim", SETTINGS, tmp_path) is None
