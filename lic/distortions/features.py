@@ -36,9 +36,10 @@ PRESETS: dict[FeaturesPreset, FeaturesConfig] = {
 }  # fmt: skip
 
 
-SCALES: dict[FeatureDistance, float] = {"cos": 1000.0, "l2": 40.0, "swd": 0.07}
-"""With these and the demo CLIP the distances of the demo codecs' reconstructions are about 1000 (1 - ML-CLIPSim), as
-measured on 24 scenes. l2 and swd go with the size of a backbone's features: for another, find a lmbda of your own."""
+SCALES: dict[FeatureDistance, float] = {"cos": 1300.0, "l2": 40.0, "swd": 0.07}
+"""cos with the demo CLIP is calibrated (`python -m lic calibrate`). With the others, and the first demo CLIP, distances
+of reconstructions were about 1000 (1 - ML-CLIPSim) on 24 scenes; no rates were compared. l2 and swd go with the size of
+a backbone's features: for another, find a lmbda of your own."""
 
 
 class FeatureDistortion(nn.Module):
