@@ -91,3 +91,7 @@ def test_tables_are_those_of_the_results() -> None:
     arms = ("mse", "ms-ssim", "mlclipsim")
     seeds = [load_results(folder / f"mbt2018-mean-vbr-{arm}-seed{seed}.json") for arm in arms for seed in range(3)]
     assert markdown_bd_rates(seeds[0], seeds, ("imagenet-cls", "coco-det", "voc-seg", "psnr_db")) in text
+
+    shipped = [load_results(ROOT / "results" / "other_networks" / f"{name}.json") for name in names[:2]]
+    judged = ("imagenet-cls@demo-mobilenet", "imagenet-cls@demo-vit", "coco-det", "voc-seg")
+    assert markdown_bd_rates(shipped[0], shipped, judged) in text
