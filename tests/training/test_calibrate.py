@@ -18,7 +18,7 @@ from rich.console import Console
 from lic import __main__
 from lic.codecs import SHIPPED, CodecOutput, Header, build_codec, load_codec, save_codec
 from lic.config import CalibrateConfig, MetricsConfig, TrainConfig, TrainerConfig
-from lic.distortions import MSE_SCALE, build_distortion
+from lic.distortions import GMSD_SCALE, MSE_SCALE, SSIM_SCALE, build_distortion
 from lic.training import scale_search
 from lic.training.calibration import Calibration, Round, Settings, read_calibration, write_calibration
 from lic.training.callbacks import StepProgress
@@ -134,12 +134,13 @@ def test_what_is_written_and_going_on(
     run("--distortion", "gmsd", "--rounds", "1", *words)
     run("--distortion", "ssim", "gmsd", "--rounds", "2", *words)
     assert [name for name, _ in trained] == ["mse", "gmsd", "ssim", "gmsd"]
-    assert [scale for _, scale in trained][:3] == [MSE_SCALE, 400, 200]
-    assert trained[3][1] == pytest.approx(400 * 2**-2.5)
+    assert [scale for _, scale in trained][:3] == [MSE_SCALE, GMSD_SCALE, SSIM_SCALE]
+    assert trained[3][1] == pytest.approx(GMSD_SCALE * 2**-2.5)
     run("--distortion", "ssim", "gmsd", "--rounds", "2", *words)
     assert len(trained) == 4  # all is known
     text = capsys.readouterr().out
-    assert "gmsd: training with scale 400" in text and "0 of 3" in text and "3 of 3" in text and "probe" in text
+    assert f"gmsd: training with scale {GMSD_SCALE:g}" in text
+    assert "0 of 3" in text and "3 of 3" in text and "probe" in text
     mse, gmsd, ssim = (content(tmp_path / "out", name) for name in ("mse", "gmsd", "ssim"))
     assert mse["ratio"] == [1, 1, 1] and mse["scale"] == 65025 and mse["bpp"] == gmsd["reference_bpp"]
     assert gmsd["distortion"] == "gmsd" and gmsd["lmbda"] == GRID and len(gmsd["rounds"]) == 2
