@@ -70,7 +70,7 @@ class Point:
     ms_ssim: float
     mlclipsim: float
     encode_seconds: float
-    """Per image, as `decode_seconds`."""
+    """Per image, as `decode_seconds`; beside whatever else the evaluation did at the time."""
     decode_seconds: float
     num_images: int
     tasks: TaskScores = field(default_factory=dict)

@@ -15,7 +15,7 @@ class Coder(Protocol):
     Attributes:
         codec, distortion, label, seed, lmbda, quality, checkpoint: as in the results file.
         fingerprint: changes with whatever streams and reconstructions depend on: weights, settings, library, lmbda.
-        is_threadsafe: whether several threads may encode and decode at a time.
+        is_threadsafe: whether it may encode and decode in one thread while networks compute in another.
     """
 
     codec: str
@@ -41,7 +41,6 @@ class LearnedCoder:
     """A codec's checkpoint and one of its lmbdas, through `.lic` streams."""
 
     quality: int | None = None
-    is_threadsafe: bool = False
 
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device) -> None:
         self._loaded, self._lmbda = loaded, lmbda
@@ -55,6 +54,7 @@ class LearnedCoder:
         self.lmbda: float | None = lmbda
         self.checkpoint: str | None = loaded.sha256
         self.fingerprint: str = f"{loaded.sha256} lmbda {lmbda!r} {device.type}"
+        self.is_threadsafe: bool = device.type == "cpu"  # on a GPU, its settings of cuDNN would be the networks' too
 
     def encode(self, image: Tensor) -> Encoded:
         """Return the `.lic` stream of one image."""
