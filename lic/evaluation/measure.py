@@ -11,7 +11,7 @@ from lic.distortions.mlclipsim import Seen
 from lic.metrics import ms_ssim, psnr_db
 
 ROOM_BYTES = 2**29
-CACHED_PX = 2**16  # MS-SSIM's many planes of so many pixels stay in a processor's cache: half the time
+CACHED_PX = 2**16  # MS-SSIM's many planes of so many pixels stay in a processor's cache
 
 
 class Similarity:
