@@ -128,7 +128,7 @@ class MetricsConfig:
 class TrainerConfig:
     """What is handed to Lightning's Trainer unchanged."""
 
-    max_steps: int = 3000
+    max_steps: int = 6000
     """optimiser steps"""
     accelerator: str = "auto"
     """cpu, gpu, ..."""
@@ -165,7 +165,7 @@ class TrainConfig:
     """the folder for --data folder"""
     crop_px: int = 128
     """side of the training crops"""
-    batch_size: int = 8
+    batch_size: int = 4
     """crops per step and device"""
     num_workers: int = 1
     """processes that load images"""

@@ -36,6 +36,7 @@ NUM_MEASURED = 200
 BATCH = 25
 SPREAD = 0.15
 LEARNING_RATE = 5e-4  # the default throws a trained codec back by 10 dB
+BATCH_SIZE = 8
 NUM_LINES = 4  # of progress in each training, where the output is no terminal
 
 
@@ -127,7 +128,7 @@ def _bench(
     training = TrainConfig(
         lmbda=header.lmbda, distortion="mse", codec=header.codec, num_channels=header.num_channels,
         num_latent_channels=header.num_latent_channels, init=str(path), single_rate=0.0, warmup_mse=0.0,
-        learning_rate=LEARNING_RATE, seed=config.seed, wandb="disabled", trainer=config.trainer,
+        learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed, wandb="disabled", trainer=config.trainer,
     )  # fmt: skip
     images = training_images(training, console)
     measured = [images[i] for i in subset([image.name for image in images], NUM_MEASURED)]

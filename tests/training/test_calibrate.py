@@ -45,7 +45,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure on eight scenes; train on few and small crops, loaded in this process."""
-    cheap = functools.partial(TrainConfig, num_workers=0, crop_px=64, batch_size=6)
+    cheap = functools.partial(TrainConfig, num_workers=0, crop_px=64)
     monkeypatch.setattr(scale_search, "NUM_MEASURED", 8)
     monkeypatch.setattr(scale_search, "TrainConfig", cheap)
 
