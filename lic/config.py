@@ -46,7 +46,7 @@ class MLCLIPSimConfig:
     encoder: str = "ViT-B-16"
     """open_clip model name (unused by 'demo')"""
     layers: list[int] | None = None
-    """layers compared; default four, evenly spaced, the last included (demo: 1 and 2, without the embedding)"""
+    """layers compared; default four, evenly spaced, the last included (demo: 0, 1, 2, without the embedding)"""
     weights: list[float] | None = None
     """one per layer, then the global embedding's; default all equal"""
     input_px: int | None = None

@@ -47,7 +47,7 @@ class Distortion(nn.Module):
 MSE_SCALE = 255.0**2  # CompressAI: the error in 8-bit steps
 # Calibrated on the demo scenes with `python -m lic calibrate` (results/calibration): from 600 steps of fine-tuning come
 # the bits per pixel of mse within 15 % at lmbda 0.0018 to 0.09. mlclipsim: with the demo encoder.
-MLCLIPSIM_SCALE = 2000.0
+MLCLIPSIM_SCALE = 920.0
 MS_SSIM_SCALE = 600.0
 SSIM_SCALE = 380.0
 FSIM_SCALE = 1450.0

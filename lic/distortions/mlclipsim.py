@@ -4,8 +4,8 @@
 
 h_lp is patch token p after layer l, g the global image embedding. The paper's layers and weights were not available to
 us: the defaults are four layers evenly spaced, the last included, and equal weights; both are settings. The demo
-encoder's are the stages of stride 4 and 8 alone: codecs trained against these served the tasks best, on scenes that no
-test uses (docs/experiments.md).
+encoder's are the stem and the stages of stride 4 and 8 alone: codecs trained against these served the tasks best, on
+scenes that no test uses (docs/experiments.md).
 
 What keeps it sound as a training loss:
 
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from lic.backbones.clip import ClipTower, load_clip_tower
 from lic.images import pad_at_least
 
-DEMO_LAYERS, DEMO_WEIGHTS = (1, 2), (1.0, 1.0, 0.0)
+DEMO_LAYERS, DEMO_WEIGHTS = (0, 1, 2), (1.0, 1.0, 1.0, 0.0)
 
 
 class Seen(NamedTuple):
