@@ -18,7 +18,7 @@ from lic.backbones.demo import load_demo_clip
 from lic.config import MetricsConfig, MLCLIPSimConfig
 from lic.data.scenes import draw_scene
 from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim
-from lic.distortions.mlclipsim import clamp_unit, tile
+from lic.distortions.mlclipsim import DEMO_WEIGHTS, clamp_unit, tile
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
 
 
 def test_convolutions_take_any_input_size(metric: MLCLIPSim, scenes: Tensor) -> None:
-    quarters = MLCLIPSim(load_clip_tower("demo", "", 64), metric.layers, [1.0, 1.0, 0.0]).eval()
+    quarters = MLCLIPSim(load_clip_tower("demo", "", 64), metric.layers, DEMO_WEIGHTS).eval()
     assert quarters.tower.input_px == 64
     with torch.no_grad():
         assert quarters(scenes, scenes).tolist() == [1.0] * 4
