@@ -33,10 +33,10 @@ from lic.training.module import CodecTraining
 from lic.training.run import check_devices, fit, initial_codec, training_images
 
 NUM_MEASURED = 200
-BATCH = 25
+BATCH = 25  # scenes measured at a time
 SPREAD = 0.15
 LEARNING_RATE = 5e-4  # the default throws a trained codec back by 10 dB
-BATCH_SIZE = 8
+BATCH_SIZE = 8  # scenes in a training step
 NUM_LINES = 4  # of progress in each training, where the output is no terminal
 
 
