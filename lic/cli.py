@@ -227,9 +227,10 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("+-.0123456789"))
 
 
-def save_config(config: Any, path: Path) -> None:
-    """Write the settings as the YAML file that `--config` reads back."""
+def save_config(config: Any, path: Path, comment: str = "") -> None:
+    """Write the settings as the YAML file that `--config` reads back, under a line of comment."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".yaml", delete=False) as file:
+        file.write(f"# {comment}\n" if comment else "")
         yaml.dump(dataclasses.asdict(config), file, _Dumper, sort_keys=False)
     Path(file.name).chmod(0o644)
     Path(file.name).replace(path)

@@ -28,7 +28,12 @@ TaskName = Literal[
     "consistency",
 ]  # fmt: skip
 BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "hm", "bpg"]
+OptimizerName = Literal["adam", "soap", "muon"]
+PrecisionName = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
+
+LEARNING_RATES: dict[OptimizerName, float] = {"adam": 1e-3, "soap": 3e-3, "muon": 2e-2}
+"""Peaks by default."""
 
 
 def require(is_met: bool, message: str) -> None:
@@ -136,8 +141,8 @@ class TrainerConfig:
     """devices per node"""
     num_nodes: int = 1
     """machines"""
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """arithmetic of the networks; entropy models stay in fp32"""
+    precision: PrecisionName = "auto"
+    """arithmetic of the networks; auto: bf16 where the GPU or CPU has kernels for it; entropy models stay in fp32"""
 
     def __post_init__(self) -> None:
         require(self.max_steps > 0, f"trainer.max_steps must be positive, got {self.max_steps}")
@@ -169,8 +174,10 @@ class TrainConfig:
     """crops per step and device"""
     num_workers: int = 1
     """processes that load images"""
-    learning_rate: float = 1e-3
-    """peak, cosine to a hundredth of it"""
+    optimizer: OptimizerName = "soap"
+    """adam, or of second order, with a fraction of its steps: soap, muon"""
+    learning_rate: float | None = None
+    """peak, cosine to a hundredth of it; default the optimizer's: adam 1e-3, soap 3e-3, muon 2e-2"""
     aux_learning_rate: float = 1e-3
     """for the entropy bottleneck's quantiles"""
     clip_norm: float = 1.0

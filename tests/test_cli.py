@@ -89,7 +89,7 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
                              "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
                                            "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
         (["--trainer.precision", "bf16"], "trainer.precision 'bf16' is unknown; did you mean 'bf16-mixed'? "
-                                          "Choose from: 32-true, bf16-mixed"),
+                                          "Choose from: auto, 32-true, bf16-mixed"),
         (["--lmbda", "abc"], "lmbda 'abc' is not valid: expected float"),
         (["--trainer.max_steps", "2.5"], "trainer.max_steps '2.5' is not valid: expected int"),
         (["--mlclipsim.layers", "x"], "mlclipsim.layers 'x' is not valid: expected int"),

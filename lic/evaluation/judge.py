@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
+from lic.backbones.device import Precision
 from lic.codecs import load_codec
 from lic.config import TrainConfig
 from lic.curves.figure import draw_curves
@@ -26,7 +27,7 @@ GRID_IMAGES = 8
 class Judge:
     """The rate-task evaluation of a training's validation images."""
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, device: torch.device, precision: Precision) -> None:
         self.device, self.tile_px = device, config.crop_px
         metric = build_mlclipsim(config.mlclipsim).to(device)
         if config.data == "folder":
@@ -36,7 +37,7 @@ class Judge:
         else:
             ((dataset, images, tasks),) = group_by_dataset(build_tasks(config.task, [], None, device, config.limit))
             self.rate_task = RateTask(dataset, images, tasks, metric)
-        self.rate_task.config = dataclasses.asdict(config)
+        self.rate_task.config = dataclasses.asdict(config) | {"precision": str(precision)}
         _ = self.rate_task.ceiling  # whatever is missing shows before the training, not after it
 
     def __call__(self, checkpoint: Path, folder: Path, is_final: bool) -> Sequence[Results]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lic.codecs import save_codec
 from lic.curves.lineage import log_artifacts
@@ -22,35 +23,79 @@ Judge = Callable[[Path, Path, bool], Sequence[Results]]
 """(checkpoint, folder for figure and results, whether it is the final one) -> results, the codec's own first."""
 
 
+LONG_SECONDS = 15 * 60
+"""From this on a training is told how to be shortened."""
+
+
 class StepProgress(Callback):
-    """A bar over all steps with bpp, distortion, PSNR and time left; plain lines where the output is no terminal."""
+    """A bar over all steps with bpp, distortion, PSNR and time left; plain lines where the output is no terminal.
+
+    Steps of the mse warm-up are cheaper than the rest. Before the first step passes of both kinds are timed, forward
+    and backward; they give the first estimate, and then their ratio says what the steps to come cost beside those seen.
+    """
 
     def __init__(self, console: Console, num_lines: int = 20) -> None:
         self.console, self.num_lines = console, num_lines
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        self.progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+        self.progress = Progress(*columns, TimeElapsedColumn(), console=console)
 
-    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.start, self.first_step = time.monotonic(), trainer.global_step
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, CodecTraining)
+        with trainer.precision_plugin.forward_context():
+            early, late = (_pass_seconds(pl_module, step) for step in (0, trainer.max_steps - 1))
+        self.early_cost, self.warmup_steps = early / late, pl_module.warmup_steps
+        self.first_step = trainer.global_step
+        left = late * self._work(self.first_step, trainer.max_steps)
+        hint = "; --trainer.max_steps or --batch_size shortens it" if left > LONG_SECONDS else ""
+        end = time.strftime("%H:%M", time.localtime(time.time() + left))
+        self.console.print(f"a step takes about {late:.2g} s here, all of them {_duration(left)}, until {end}{hint}",
+                           highlight=False, soft_wrap=True)  # fmt: skip
         self.bar = self.progress.add_task("", total=trainer.max_steps, completed=trainer.global_step)
         if self.console.is_terminal:
             self.progress.start()
 
+    def _work(self, first: int, end: int) -> float:
+        """Return what steps cost, in those after the warm-up."""
+        num_early = max(min(end, self.warmup_steps) - first, 0)
+        return num_early * self.early_cost + end - first - num_early
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        step, steps = trainer.global_step, trainer.max_steps
+        step, steps, timed_from = trainer.global_step, trainer.max_steps, self.first_step + 1
+        if step == timed_from:  # an optimiser's first step is not like the others
+            self.start = time.monotonic()
+        is_due = step % max(steps // self.num_lines, 1) == 0 or step == self.first_step + 5
+        if step == timed_from or not (is_due or self.console.is_terminal):
+            return
+        left = (time.monotonic() - self.start) / self._work(timed_from, step) * self._work(step, steps)
         values = [float(trainer.callback_metrics[f"train/{name}"]) for name in ("bpp", "distortion", "psnr_db")]
-        text = "bpp {:.3f}  distortion {:.4f}  PSNR {:.2f} dB".format(*values)
+        text = "bpp {:.3f}  distortion {:.4f}  PSNR {:.2f} dB".format(*values) + f"  {_duration(left)} left"
         self.progress.update(self.bar, completed=step, description=text)
-        is_due = step % max(steps // self.num_lines, 1) == 0 or step == self.first_step + 1
-        if is_due and not self.console.is_terminal:
-            left = (time.monotonic() - self.start) / (step - self.first_step) * (steps - step)
-            self.console.print(f"step {step:5d}/{steps}  {text}  {left:.0f} s left", highlight=False)
+        if not self.console.is_terminal:
+            self.console.print(f"step {step:5d}/{steps}  {text}", highlight=False)
 
     def on_train_end(self, *_: Any) -> None:
         self.progress.stop()
 
     def on_exception(self, *_: Any) -> None:
         self.progress.stop()
+
+
+def _pass_seconds(module: CodecTraining, step: int) -> float:
+    """Return the seconds of a step's pass, forward and backward, the second of two; nothing is changed."""
+    side, weights = module.config.crop_px, [weight for weight in module.codec.weights() if weight.requires_grad]
+    image = torch.rand(module.config.batch_size, 3, side, side, device=module.device)
+    for _ in range(2):
+        start = time.monotonic()
+        loss = module.rate_distortion(image, step).total
+        torch.autograd.grad(loss, weights, allow_unused=True)  # `backward` would set off DDP's reduction
+        if image.is_cuda:
+            torch.cuda.synchronize()
+        seconds = time.monotonic() - start
+    return seconds
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class LastCheckpoint(Callback):

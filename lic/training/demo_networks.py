@@ -28,6 +28,7 @@ from torch.nn.functional import cross_entropy
 
 from lic.backbones import demo, voters
 from lic.backbones.demo import NetworkName
+from lic.backbones.device import pick_precision
 from lic.backbones.voters import VoterName
 from lic.data.drawing import WORLD_SEED
 from lic.data.scenes import NUM_VAL
@@ -99,6 +100,7 @@ def _make(name: NetworkName | VoterName, scenes: SceneArrays, held_out: SceneArr
 def train_network(name: NetworkName | VoterName, scenes: SceneArrays, steps: int) -> nn.Module:
     """A network trained on the scenes from a fixed seed, in eval mode."""
     recipe = RECIPES[name]
+    is_bf16 = pick_precision("auto", torch.device("cpu")).is_bf16
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     network = recipe.build().train().to(memory_format=torch.channels_last)
@@ -112,7 +114,7 @@ def train_network(name: NetworkName | VoterName, scenes: SceneArrays, steps: int
         mean = 0.0
         for step in range(steps):
             rows = rng.integers(len(scenes), size=min(recipe.batch_size, len(scenes)))
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
                 loss = recipe.loss(network, scenes.take(rows), rng)
             optimiser.zero_grad()
             loss.backward()

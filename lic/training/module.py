@@ -13,9 +13,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
 from lic.codecs.build import middle
-from lic.config import TrainConfig
+from lic.config import TrainConfig, require
 from lic.data.crops import Crop
 from lic.distortions import MSE_SCALE, Distortion, mse
+from lic.training.optimizers import build_optimizer
 
 
 class Loss(NamedTuple):
@@ -58,7 +59,7 @@ class CodecTraining(pl.LightningModule):
 
     def training_step(self, batch: Crop, batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops and log its parts."""
-        loss = self.rate_distortion(batch.image)
+        loss = self.rate_distortion(batch.image, self.global_step)
         auxiliary = self.codec.auxiliary_loss()
         parts = {"loss": loss.total, "bpp": loss.bpp, "distortion": loss.distortion, "auxiliary": auxiliary}
         parts["psnr_db"] = -10 * loss.mse.log10()
@@ -66,35 +67,36 @@ class CodecTraining(pl.LightningModule):
         self.unreadable.update(index for index in batch.unreadable.tolist() if index >= 0)  # type: ignore[attr-defined]  # a batch of Crops
         return loss.total + auxiliary
 
-    def rate_distortion(self, image: Tensor) -> Loss:
-        """Return the loss of images, (N, 3, H, W), at the present step.
+    def rate_distortion(self, image: Tensor, step: int) -> Loss:
+        """Return the loss of images, (N, 3, H, W), as a step minimises it.
 
         A variable-rate codec sees the whole grid in each step, its points on equal parts of the batch. Their losses
         weigh inversely to their size, so that no rate is served at another's cost; Kamisli et al. 2024
         (arXiv 2402.18930, eq. 8) find the weights that do so from one gradient per point.
         """
-        points = self.operating_points(len(image))
-        losses = [self._loss(*pair) for pair in zip(image.tensor_split(len(points)), points, strict=True)]
+        points = self.operating_points(len(image), step)
+        losses = [self._loss(*pair, step) for pair in zip(image.tensor_split(len(points)), points, strict=True)]
         weights = torch.stack([1 / loss.total.detach() for loss in losses])
         bpp, distortion, squared = (torch.stack(part).mean() for part in list(zip(*losses, strict=True))[1:])
         total = (torch.stack([loss.total for loss in losses]) * weights / weights.sum()).sum()
         return Loss(total, bpp, distortion, squared)
 
-    def operating_points(self, num_images: int) -> list[float | None]:
-        """Return the lmbdas of the present step, in random order; None: a single rate, without gain."""
-        is_single = self.global_step < self.config.single_rate * self.config.trainer.max_steps
+    def operating_points(self, num_images: int, step: int) -> list[float | None]:
+        """Return the lmbdas of a step, in random order; None: a single rate, without gain."""
+        is_single = step < self.config.single_rate * self.config.trainer.max_steps
         if not self.codec.lmbdas or is_single:
             return [None]
         return [self.codec.lmbdas[i] for i in torch.randperm(len(self.codec.lmbdas)).tolist()][:num_images]
 
-    def _loss(self, image: Tensor, point: float | None) -> Loss:
+    def _loss(self, image: Tensor, point: float | None, step: int) -> Loss:
         lmbda = middle(self.config.lmbdas) if point is None else point
+        is_past_warmup = step >= self.warmup_steps
         output = self.codec(image, point)
         bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
-        distortion = self.distortion(output.reconstruction, image).mean() if self.is_past_warmup else squared
-        scale = self.distortion.scale if self.is_past_warmup else MSE_SCALE
+        distortion = self.distortion(output.reconstruction, image).mean() if is_past_warmup else squared
+        scale = self.distortion.scale if is_past_warmup else MSE_SCALE
         anchor = self.config.anchor_mse * MSE_SCALE * squared if self.has_own_distortion else 0.0
-        total = bpp + lmbda * (scale * distortion + anchor * self.is_past_warmup)
+        total = bpp + lmbda * (scale * distortion + anchor * is_past_warmup)
         return Loss(total, bpp, distortion, squared.detach())
 
     @property
@@ -103,19 +105,16 @@ class CodecTraining(pl.LightningModule):
         return self.config.distortion != "mse"
 
     @property
-    def is_past_warmup(self) -> bool:
-        """Whether the chosen distortion is what the present step minimises."""
-        warmup_steps = self.config.warmup_mse * self.config.trainer.max_steps
-        return not self.has_own_distortion or self.global_step >= warmup_steps
+    def warmup_steps(self) -> int:
+        """How many of the first steps minimise mse in place of the chosen distortion."""
+        return math.ceil(self.config.warmup_mse * self.config.trainer.max_steps) if self.has_own_distortion else 0
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return Adam with the quantiles as a group of their own, the weights' rate on a cosine to a hundredth."""
-        groups = [
-            {"params": [w for w in self.codec.weights() if w.requires_grad], "lr": self.config.learning_rate},
-            {"params": list(self.codec.quantiles()), "lr": self.config.aux_learning_rate},
-        ]
-        optimizer = torch.optim.Adam(groups)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [self._cosine, lambda _: 1.0])
+        """Return the optimiser, the weights' rates on a cosine to a hundredth, the quantiles' constant."""
+        config = self.config
+        optimizer = build_optimizer(config.optimizer, self.codec, config.learning_rate, config.aux_learning_rate)
+        cosines = [self._cosine] * (len(optimizer.param_groups) - 1)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [*cosines, lambda _: 1.0])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _cosine(self, step: int) -> float:
@@ -153,7 +152,14 @@ class CodecTraining(pl.LightningModule):
                       data, self.global_step, versions, config.label, config.seed)  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen metric out, and say what the codec is."""
+        """Leave the frozen metric out, and say what the codec is and whose state the optimiser's is."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: v for name, v in state.items() if not name.startswith("distortion.")}
         checkpoint["lic"] = dataclasses.asdict(self.header())
+        checkpoint["optimizer"] = self.config.optimizer
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the state of another optimiser; before there was a choice, it was Adam's."""
+        there = checkpoint.get("optimizer", "adam")
+        require(there == self.config.optimizer, f"this run's optimiser was {there}: give --optimizer {there} "
+                                                f"--learning_rate as it had (config.yaml), or start anew with --init")

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from lic.backbones.device import Precision, pick_precision
 from lic.cli import save_config
 from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import has_one_width, published_widths
@@ -40,7 +41,9 @@ HARMLESS = (
 )
 
 
-def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device], Judge], console: Console) -> int:
+def train(
+    config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device, Precision], Judge], console: Console
+) -> int:
     """Train a codec, or go on training it, and have it judged; return the exit code (130 after Ctrl-C).
 
     Args:
@@ -49,8 +52,10 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
         console: where progress and tables go.
     """
     device = check_devices(config.trainer)
-    config = with_widths(config)
+    precision = pick_precision(config.trainer.precision, device)
+    config = with_widths(with_precision(config, precision))
     images = training_images(config, console)
+    console.print(f"{precision}", highlight=False, soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
     distortion = build_distortion(config.distortion, MetricsConfig(config.mlclipsim, config.features))
@@ -59,14 +64,19 @@ def train(config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device]
         fit(module, images, Path(config.output), [LastCheckpoint(Path(config.output), console), RateTaskCallback()])
         return 0
     folder = run_folder(config)
-    judge = build_judge(config, device)
-    save_config(dataclasses.replace(config, resume=None), folder / "config.yaml")
+    judge = build_judge(config, device, precision)
+    save_config(dataclasses.replace(config, resume=None), folder / "config.yaml", str(precision))
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
     group = Curve(config.codec, config.distortion, config.label).name
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
     last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     return finish(module, images, rate_task, last, console)
+
+
+def with_precision(config: TrainConfig, precision: Precision) -> TrainConfig:
+    """Return the settings with the arithmetic that was taken, so that a resumed run goes on in it."""
+    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision=precision.name))
 
 
 def check_devices(trainer: TrainerConfig) -> torch.device:
@@ -175,6 +185,7 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message)
+    assert hardware.precision != "auto", "resolved by train"
     is_distributed = hardware.devices * hardware.num_nodes > 1
     num_parts = len(list(folder.glob("logs*")))  # a resumed run keeps the logs of its earlier parts
     trainer = pl.Trainer(

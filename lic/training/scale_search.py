@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from lic.backbones.device import pick_precision
 from lic.codecs import SHIPPED, Codec, load_codec
 from lic.codecs.build import is_variable_rate
 from lic.codecs.checkpoint import LoadedCodec
@@ -125,14 +126,18 @@ def _bench(
     config: CalibrateConfig, path: Path, loaded: LoadedCodec, device: torch.device, command: str, console: Console
 ) -> Bench:
     header = loaded.header
+    precision = pick_precision(config.trainer.precision, device)
+    trainer = dataclasses.replace(config.trainer, precision=precision.name)
     training = TrainConfig(
         lmbda=header.lmbda, distortion="mse", codec=header.codec, num_channels=header.num_channels,
         num_latent_channels=header.num_latent_channels, init=str(path), single_rate=0.0, warmup_mse=0.0,
-        learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed, wandb="disabled", trainer=config.trainer,
+        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed, wandb="disabled",
+        trainer=trainer,
     )  # fmt: skip
     images = training_images(training, console)
+    console.print(f"{precision}", highlight=False, soft_wrap=True)
     measured = [images[i] for i in subset([image.name for image in images], NUM_MEASURED)]
-    settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, config.trainer.precision,
+    settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, precision.name,
                         len(images), len(measured))  # fmt: skip
     scenes = torch.cat([read_image(image) for image in measured])
     return Bench(training, images, scenes, device, settings, command, Path(config.output).expanduser(), console)

@@ -126,7 +126,7 @@ def test_loss_is_the_documented_sum(distortion: str, warmup_mse: float) -> None:
     training = module(distortion=distortion, warmup_mse=warmup_mse, lmbda=0.02).eval()
     image = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        loss, output = training.rate_distortion(image), training.codec(image)
+        loss, output = training.rate_distortion(image, training.global_step), training.codec(image)
         squared = (output.reconstruction - image).square().mean()
         expected = output.bpp.mean() + 0.02 * 255**2 * squared
         if warmup_mse == 0:

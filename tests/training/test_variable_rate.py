@@ -38,9 +38,9 @@ def module(codec: CodecName, step: int, **changes: Any) -> CodecTraining:
 
 @pytest.mark.parametrize(("step", "is_single"), [(0, True), (39, True), (40, False), (99, False)])
 def test_stages(step: int, is_single: bool) -> None:
-    points = module("mbt2018-mean-vbr", step, single_rate=0.4).operating_points(8)
+    points = module("mbt2018-mean-vbr", step, single_rate=0.4).operating_points(8, step)
     assert points == [None] if is_single else sorted(filter(None, points)) == GRID
-    assert len(module("mbt2018-mean-vbr", 99).operating_points(2)) == 2  # a batch smaller than the grid
+    assert len(module("mbt2018-mean-vbr", 99).operating_points(2, 99)) == 2  # a batch smaller than the grid
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -48,10 +48,10 @@ def test_every_rate_weighs_alike(codec: CodecName) -> None:
     training = module(codec, 99)
     image = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
-    loss = training.rate_distortion(image)
+    loss = training.rate_distortion(image, training.global_step)
     torch.manual_seed(1)
     parts = []
-    for part, point in zip(image.split(2), training.operating_points(6), strict=True):
+    for part, point in zip(image.split(2), training.operating_points(6, training.global_step), strict=True):
         assert point is not None
         output = training.codec(part, point)
         squared = (output.reconstruction - part).square().mean()
@@ -69,7 +69,7 @@ def test_single_rate_stage_minimises_the_middle_lmbda(codec: CodecName) -> None:
     training = module(codec, 0)
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
-    loss = training.rate_distortion(image)
+    loss = training.rate_distortion(image, training.global_step)
     assert loss.total.item() == pytest.approx((loss.bpp + 0.01 * MSE_SCALE * loss.mse).item(), rel=1e-5)
 
 

@@ -1,0 +1,47 @@
+"""--optimizer: Adam, or one of second order that needs a fraction of its steps.
+
+- adam: torch's (Kingma and Ba 2015, arXiv 1412.6980).
+- soap: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2025, arXiv 2409.11321), for learned codecs by
+  Zhang and Zhu 2026 (arXiv 2601.20769). Beside Adam's two averages it keeps two matrices of O x O and two of I x I for
+  a kernel (O, I, k, k). Vectors get Adam's update.
+- muon: momentum made orthogonal (Jordan et al. 2024), of convolutions' kernels seen as matrices; Adam for the rest.
+
+The entropy bottleneck's quantiles are another loss's parameters and stay with Adam in a group of their own: in SOAP
+that is a group without preconditioner. SOAP and Muon are pytorch-optimizer's (Apache-2.0).
+"""
+
+import torch
+from pytorch_optimizer import SOAP, Muon
+
+from lic.codecs import Codec
+from lic.config import LEARNING_RATES, OptimizerName
+
+ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
+NO_SIDE = 1
+"""Largest side of a preconditioner: none is left, and SOAP is Adam."""
+
+
+def build_optimizer(
+    name: OptimizerName, codec: Codec, learning_rate: float | None, aux_learning_rate: float
+) -> torch.optim.Optimizer:
+    """Return the optimiser of a codec's trainable weights and, in its last group, of its quantiles.
+
+    Args:
+        name: see above.
+        codec: whose parameters; frozen ones are left out.
+        learning_rate: of the weights; None: the optimiser's own default.
+        aux_learning_rate: of the quantiles.
+    """
+    rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
+    own = {key: weight for key, weight in codec.named_parameters() if weight.requires_grad}
+    quantiles = {"params": [own.pop(key) for key in list(own) if key.endswith(".quantiles")], "lr": aux_learning_rate}
+    as_adam = {"betas": ADAM_BETAS, "eps": ADAM_EPS}
+    if name == "soap":
+        plain = {**quantiles, **as_adam, "max_precondition_dim": NO_SIDE}
+        return SOAP([{"params": [*own.values()], "lr": rate}, plain], weight_decay=0.0)
+    if name == "muon":
+        kernels = [own.pop(key) for key in list(own) if key.endswith("weight") and own[key].ndim > 1]
+        rest = {"params": [*own.values()], "lr": LEARNING_RATES["adam"]}
+        return Muon([{"params": kernels, "lr": rate, "use_muon": True},
+                     *({**group, **as_adam, "use_muon": False} for group in (rest, quantiles))])  # fmt: skip
+    return torch.optim.Adam([{"params": [*own.values()], "lr": rate}, quantiles])
