@@ -1,5 +1,7 @@
-"""python -m lic COMMAND: what there is besides train.py and eval.py.
+"""lic COMMAND, or python -m lic COMMAND.
 
+train --lmbda 0.01 --distortion mlclipsim          a codec and its rate-task point, as train.py does
+eval --task coco-det            code to real bytes, decode, and let networks judge, as eval.py does
 encode photo.png -o photo.lic   images, folders or globs to .lic streams
 decode photo.lic -o out.png     and back
 info photo.lic                  what a stream says of itself
@@ -24,8 +26,8 @@ from collections.abc import Callable
 from lic.cli import fail, reporting_mistakes, unknown
 
 COMMANDS = (
-    "encode", "decode", "info", "convert", "compare", "sweep", "calibrate", "metrics", "distortions", "preferences",
-    "correlate", "curves", "report", "dashboard", "download", "demo-networks",
+    "train", "eval", "encode", "decode", "info", "convert", "compare", "sweep", "calibrate", "metrics", "distortions",
+    "preferences", "correlate", "curves", "report", "dashboard", "download", "demo-networks",
 )  # fmt: skip
 
 
@@ -45,6 +47,14 @@ def main(argv: list[str]) -> None:
 
 def _command(name: str) -> Callable[[list[str]], int | None]:
     """Import a command when it is called: torch takes seconds."""
+    if name == "train":
+        from lic.commands import train
+
+        return train.main
+    if name == "eval":
+        from lic.commands import eval as evaluation
+
+        return evaluation.main
     if name in ("encode", "decode", "info"):
         from lic.bitstream import commands
 
@@ -102,9 +112,14 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
     return demo_networks.main
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command of this process's command line; Ctrl-C is one line."""
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
         print("lic: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ import jsonargparse
 import yaml
 
 from lic.config import require
+from lic.embedded import here_or_embedded
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -180,17 +182,24 @@ def _flags_of_type(config_class: type, kind: str, prefix: str = "--") -> set[str
     return flags
 
 
-def _check_yaml(argv: Sequence[str]) -> None:
-    """Refuse a file of `--config` that holds no settings; jsonargparse's message does not name the file."""
-    words = [word for argument in argv for word in argument.split("=", 1)]
-    for flag, value in itertools.pairwise(words):
-        if flag != "--config" or not Path(value).is_file():
-            continue
+def _find_yaml(argv: Sequence[str]) -> list[str]:
+    """Return argv with each `--config` naming the file that it means, here or embedded."""
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
+    return [
+        _with_settings(here_or_embedded(word)) if previous == "--config" else word
+        for previous, word in itertools.pairwise(["", *words])
+    ]
+
+
+def _with_settings(path: Path) -> str:
+    """Return a YAML file's path, refusing one without settings; jsonargparse's message does not name the file."""
+    if path.is_file():
         try:
-            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"config {value} is not YAML: {error}") from error
-        require(isinstance(content, dict), f"config {value} holds no settings; expected lines such as 'lmbda: 0.01'")
+            raise ValueError(f"config {path} is not YAML: {error}") from error
+        require(isinstance(content, dict), f"config {path} holds no settings; expected lines such as 'lmbda: 0.01'")
+    return str(path)
 
 
 def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, description: str) -> Config:
@@ -209,7 +218,7 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser.add_class_arguments(config_class, as_group=False)
     try:
         argv = _set_bare_flags([_SHORT.get(word, word) for word in argv], _flags_of_type(config_class, "bool"))
-        _check_yaml(argv)
+        argv = _find_yaml(argv)
         list_flags, scalar_flags = (_flags_of_type(config_class, kind) for kind in ("list[", "float | list["))
         if "--inputs" in list_flags:
             argv = _name_inputs(argv, list_flags)
@@ -243,6 +252,13 @@ def with_resumed_config(argv: Sequence[str]) -> list[str]:
         return list(argv)
     saved = Path(words[words.index("--resume") + 1]).parent / "config.yaml"
     return ["--config", str(saved), *argv] if saved.is_file() else list(argv)
+
+
+def command_line() -> str:
+    """Return the command that started this program, as a user types it."""
+    program, *arguments = sys.argv
+    called = {"lic": ["lic"], "__main__.py": ["python", "-m", "lic"]}.get(Path(program).name, ["python", program])
+    return shlex.join([*called, *arguments])
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from lic import __main__
-from lic.cli import parse_config, reporting_mistakes, save_config, with_resumed_config
+from lic.cli import command_line, parse_config, reporting_mistakes, save_config, with_resumed_config
 from lic.config import CodecName, DistortionName, EvalConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -170,6 +171,30 @@ def test_missing_yaml(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert str(tmp_path) in mistake(capsys, "--config", str(tmp_path))
 
 
+@pytest.mark.parametrize("joint", [" ", "="])
+def test_shipped_yaml_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joint: str) -> None:
+    words = f"--config{joint}configs/train/variable_rate.yaml".split(" ")
+    expected = TrainConfig(codec="mbt2018-mean-vbr", lmbda=[0.0018, 0.0067, 0.025, 0.09], distortion="mse")
+    monkeypatch.chdir(tmp_path)
+    assert parse(*words) == expected
+    Path("configs/train").mkdir(parents=True)
+    Path("configs/train/variable_rate.yaml").write_text("seed: 3")  # the user's own goes first
+    assert parse(*words) == TrainConfig(seed=3)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["train.py", "--name", "a b"], "python train.py --name 'a b'"),
+        (["/venv/bin/lic", "eval", "--limit", "2"], "lic eval --limit 2"),
+        (["/somewhere/lic/__main__.py", "eval"], "python -m lic eval"),
+    ],
+)
+def test_command_line(argv: list[str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    assert command_line() == expected
+
+
 def test_later_overrides_earlier(tmp_path: Path) -> None:
     file = yaml_file(tmp_path, "lmbda: 0.02\nseed: 5\ntrainer:\n  max_steps: 7\n")
     assert parse() == TrainConfig()
@@ -273,6 +298,20 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(re.search(rf"^{command} ", printed, re.M) for command in __main__.COMMANDS)
 
 
+def test_console_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"lic": f"lic.__main__:{__main__.run.__name__}"}
+
+    def interrupted(argv: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lic.metrics.command.main", interrupted)
+    monkeypatch.setattr(sys, "argv", ["/venv/bin/lic", "metrics"])
+    with pytest.raises(SystemExit) as caught:
+        __main__.run()
+    assert (caught.value.code, capsys.readouterr().err) == (130, "lic: interrupted\n")
+
+
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", *words]
@@ -280,7 +319,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_settings_import_no_torch() -> None:
-    done = run("-c", "import sys, lic.cli, lic.config, lic.__main__; print('torch' in sys.modules)")
+    modules = "lic.cli, lic.config, lic.embedded, lic.commands.train, lic.commands.eval, lic.__main__"
+    done = run("-c", f"import sys, {modules}; print('torch' in sys.modules)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 

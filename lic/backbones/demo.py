@@ -29,6 +29,8 @@ from torchvision.models.segmentation.fcn import FCNHead
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.transforms import v2
 
+from lic.embedded import embedded
+
 NetworkName = Literal["clip", "classifier", "detector", "segmenter"]
 NUM_SHAPES = 10
 IMAGE_PX = 128
@@ -213,9 +215,8 @@ def load_demo_segmenter(folder: Path | None = None) -> Segmenter:
 
 
 def demo_folder() -> Path:
-    """checkpoints/demo/ of this repository, or of `$LIC_CHECKPOINTS`."""
-    beside = Path(__file__).resolve().parents[2] / "checkpoints"
-    return Path(os.environ.get("LIC_CHECKPOINTS", beside)) / "demo"
+    """checkpoints/demo/ as shipped, or of `$LIC_CHECKPOINTS`."""
+    return Path(os.environ.get("LIC_CHECKPOINTS", embedded("checkpoints"))) / "demo"
 
 
 def _load(network: _Network, name: NetworkName, folder: Path | None) -> _Network:

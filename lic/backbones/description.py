@@ -26,6 +26,7 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from lic.config import require
+from lic.embedded import embedded
 
 Kind = Literal["classification", "detection", "instances", "semantic"]
 Output = Literal["class logits", "semantic logits", "yolox boxes"]
@@ -124,12 +125,12 @@ def fit_image(image: Image.Image, description: Description) -> tuple[Tensor, Pla
 
 
 def read_description(weights: Path) -> Description:
-    """Return the description of a file: the YAML of its stem beside it, else in the project's configs/networks/.
+    """Return the description of a file: the YAML of its stem beside it, else in the shipped configs/networks/.
 
     Raises:
         ValueError: in one line: there is none, or it is not as the module says.
     """
-    shipped = Path(__file__).resolve().parents[2] / "configs" / "networks"
+    shipped = embedded("configs/networks")
     candidates = [folder / f"{weights.stem}.yaml" for folder in (weights.parent, shipped)]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:

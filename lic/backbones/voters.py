@@ -219,7 +219,7 @@ BUILDERS: dict[VoterName, Callable[[], nn.Module]] = {
 
 
 def voters_folder() -> Path:
-    """checkpoints/voters/ of this repository, or of `$LIC_CHECKPOINTS`."""
+    """checkpoints/voters/ as shipped, or of `$LIC_CHECKPOINTS`."""
     return demo_folder().parent / "voters"
 
 

@@ -18,8 +18,9 @@ from torch.nn.utils.rnn import pad_sequence
 from lic.codecs.build import build_codec
 from lic.codecs.codec import Codec
 from lic.config import CodecName
+from lic.embedded import embedded
 
-SHIPPED = Path(__file__).parents[2] / "checkpoints" / "demo" / "codecs"
+SHIPPED = embedded("checkpoints/demo/codecs")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lic.embedded import checkout
+
 
 def read_environment() -> dict[str, str]:
     """Return what numbers may depend on: versions, machine, commit of the checkout, date. Never fails."""
@@ -17,8 +19,8 @@ def read_environment() -> dict[str, str]:
         except PackageNotFoundError:
             environment[package] = "not installed"
     environment |= {"platform": platform.platform(), "cpu": _cpu_name(), "cpus": str(os.cpu_count())}
-    root = Path(__file__).resolve().parents[2]
-    if (root / ".git").exists():
+    root = checkout()
+    if root is not None and (root / ".git").exists():
         git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
         try:
             commit = subprocess.check_output(git, text=True, stderr=subprocess.DEVNULL, timeout=10)

@@ -189,15 +189,15 @@ def load_results(path: Path | str) -> Results:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ValueError(f"results file '{path}' does not exist; `python eval.py` writes such files") from None
+        raise ValueError(f"results file '{path}' does not exist; `python -m lic eval` writes such files") from None
     except OSError as error:
         raise ValueError(f"results file '{path}' cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"results file '{path}' is not text; expected one as `python eval.py` writes it") from error
+        raise ValueError(f"results file '{path}' is not text; `python -m lic eval` writes such files") from error
     try:
         return _parse_results(json.loads(text))
     except json.JSONDecodeError as error:
-        raise ValueError(f"results file '{path}' is not JSON ({error}); `python eval.py` writes it anew") from error
+        raise ValueError(f"results file '{path}' is not JSON ({error}); `python -m lic eval` writes it anew") from error
     except ValueError as error:
         raise ValueError(f"results file '{path}': {error}") from error
 

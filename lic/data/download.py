@@ -90,7 +90,7 @@ IMAGENET = """ImageNet may not be fetched without an account: register at https:
 ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz (Task 1 & 2), unpack both, and lay them out as either
   FOLDER/val/CLASS/*.JPEG       one folder for each WordNet id: n01440764, n01443537, ...
   FOLDER/val/*.JPEG             flat, as it comes, with FOLDER/ILSVRC2012_devkit_t12/ beside val/
-Then: python eval.py --data_root FOLDER"""
+Then: python -m lic eval --data_root FOLDER"""
 
 
 _DAMAGE = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)  # OSErrors of damaged offsets and names

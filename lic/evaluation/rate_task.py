@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import shlex
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from lic.cli import command_line
 from lic.curves.naming import Curve, file_stems
 from lic.curves.results import HEADLINE, Point, Results, read_environment
 from lic.data.scenes import cache_folder
@@ -105,7 +104,7 @@ class RateTask:
         networks: dict[str, list[str]] = {}
         for task in self.tasks:
             networks.setdefault(task.name.partition("@")[0], []).append(task.network)
-        command = shlex.join(["python", *sys.argv])
+        command = command_line()
         return [
             Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
                     command, self.config, curve.label, curve.seed)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lic.embedded import PACKAGE
+
 
 class Measured(NamedTuple):
     """What coding one image cost and how good the reconstruction is; see `lic.curves.results.Point`."""
@@ -85,8 +87,7 @@ def records_key(images: Sequence[Path], *parts: str) -> str:
 @cache
 def _code() -> str:
     """Return a digest of this package's code: what it computes may have changed with it."""
-    root = Path(__file__).resolve().parents[1]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(root.rglob("*.py")))).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")))).hexdigest()
 
 
 class Shard(NamedTuple):

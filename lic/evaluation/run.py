@@ -1,4 +1,4 @@
-"""`eval.py`: checkpoints and baselines x tasks -> results files, table, BD-rates, figure, W&B."""
+"""`lic eval`: checkpoints and baselines x tasks -> results files, table, BD-rates, figure, W&B."""
 
 import dataclasses
 import glob

@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
         "temperature": fitted.temperature, "made_from": made_from,
     }  # fmt: skip
     write_file((json.dumps(content, indent=1) + "\n").encode(), output)
-    print(f"weights: {output}   (python train.py --mlclipsim.fitted {output})")
+    print(f"weights: {output}   (python -m lic train --mlclipsim.fitted {output})")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`train.py`: settings -> a run folder with config, checkpoints, logs, results and figure."""
+"""`lic train`: settings -> a run folder with config, checkpoints, logs, results and figure."""
 
 import dataclasses
 import logging
@@ -26,6 +26,7 @@ from lic.data.crops import Crop, Crops, StepSampler, split_folder
 from lic.data.imagenet import read_imagenet
 from lic.data.scenes import scenes_root
 from lic.distortions import build_distortion
+from lic.embedded import here_or_embedded
 from lic.images import list_images
 from lic.training.callbacks import Judge, LastCheckpoint, RateTaskCallback, StepProgress
 from lic.training.module import CodecTraining
@@ -40,16 +41,17 @@ HARMLESS = (
     ".*`lr_scheduler.step\\(\\)`.*before `optimizer.step\\(\\)`.*",
 )
 
+BuildJudge = Callable[[TrainConfig, torch.device, Precision], Judge]
 
-def train(
-    config: TrainConfig, build_judge: Callable[[TrainConfig, torch.device, Precision], Judge], console: Console
-) -> int:
+
+def train(config: TrainConfig, build_judge: BuildJudge, console: Console, program: str) -> int:
     """Train a codec, or go on training it, and have it judged; return the exit code (130 after Ctrl-C).
 
     Args:
         config: every setting.
         build_judge: makes what judges the checkpoints on the validation images.
         console: where progress and tables go.
+        program: how the user calls it.
     """
     device = check_devices(config.trainer)
     precision = pick_precision(config.trainer.precision, device)
@@ -71,7 +73,10 @@ def train(
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
     last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
-    return finish(module, images, rate_task, last, console)
+    code = finish(module, images, rate_task, last, console)
+    if last.is_interrupted:
+        console.print(f"interrupted; go on with: {program} --resume {last.path}", soft_wrap=True)
+    return code
 
 
 def with_precision(config: TrainConfig, precision: Precision) -> TrainConfig:
@@ -141,7 +146,7 @@ def initial_codec(config: TrainConfig) -> Codec:
     if config.init is None:
         codec.centre_quantiles()
         return codec
-    loaded = load_codec(Path(config.init))
+    loaded = load_codec(here_or_embedded(config.init))
     there = (loaded.header.codec, loaded.header.num_channels, loaded.header.num_latent_channels)
     asked = (config.codec, config.num_channels, config.num_latent_channels)
     require(there == asked, f"checkpoint {config.init} is of codec {there}, not {asked}; give --codec, --num_channels "
@@ -249,7 +254,4 @@ def finish(
         print_results(rate_task.results, console)
         console.print(f"checkpoint {folder / 'codec.safetensors'}; results and curves.png beside it", soft_wrap=True)
     finish_wandb(console)
-    if last.is_interrupted:
-        console.print(f"interrupted; go on with: python train.py --resume {last.path}", soft_wrap=True)
-        return 130
-    return 0
+    return 130 if last.is_interrupted else 0

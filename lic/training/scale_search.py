@@ -20,6 +20,7 @@ from lic.config import CalibrateConfig, DistortionName, MetricsConfig, TrainConf
 from lic.curves.runs import finish_wandb, start_wandb
 from lic.data.subset import subset
 from lic.distortions import MSE_SCALE, Distortion, build_distortion
+from lic.embedded import here_or_embedded
 from lic.images import read_image
 from lic.training.calibration import (
     Calibration,
@@ -79,7 +80,7 @@ def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
         KeyboardInterrupt: after Ctrl-C in a training; the rounds before it are kept.
     """
     device = check_devices(config.trainer)
-    path = SHIPPED / "mbt2018-mean-vbr-mse.safetensors" if config.init is None else Path(config.init).expanduser()
+    path = SHIPPED / "mbt2018-mean-vbr-mse.safetensors" if config.init is None else here_or_embedded(config.init)
     loaded = load_codec(path)
     check_start(path, loaded)
     distortions = build_all(list(dict.fromkeys(config.distortion)), console)

@@ -6,6 +6,7 @@ python -m lic sweep configs/sweeps/demo.yaml --jobs 2 -o runs/demo
 Each run has the command line that `wandb agent` would give it, its folder OUTPUT/NAME, named by the parameters that
 vary, and its log OUTPUT/NAME.log. The same command goes on after an interruption: complete runs are skipped, runs
 with a last.ckpt resumed, others started anew. Ctrl-C has the runs save and stop; a second one kills them.
+A sweep's program train.py is `lic train` where no such file is.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 
 from lic.cli import parse_config
 from lic.config import SweepConfig, require
+from lic.embedded import here_or_embedded
 from lic.training.sweep_file import Run, read_sweep
 
 POLL_SECONDS = 0.2
@@ -35,7 +37,7 @@ POLL_SECONDS = 0.2
 def main(argv: Sequence[str]) -> int:
     """Run a sweep; return the exit code: 1 if a run failed, 130 after Ctrl-C."""
     config = parse_config(SweepConfig, argv, "lic sweep", str(__doc__))
-    path = Path(config.inputs[0])
+    path = here_or_embedded(config.inputs[0])
     output = Path(config.output or f"runs/{path.stem}")
     runs = read_sweep(path, output)
     with _locked(output) as lock:
@@ -45,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         _tell(f"{path}: {len(runs)} runs in {output}, {len(runs) - len(unfinished)} of them complete already")
         for folder in (run.folder for run in runs if run not in unfinished):
             if (folder / "config.yaml").is_file() and not any(folder.glob("*.json")):
-                _tell(f"{folder.name}  complete, but not judged; do so with: python eval.py --checkpoint {folder}")
+                _tell(f"{folder.name}  complete, but not judged; do so with: python -m lic eval --checkpoint {folder}")
         return _Sweep(config.jobs, lock).run(unfinished)
 
 

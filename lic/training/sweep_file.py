@@ -91,15 +91,16 @@ def _command_words(path: Path, sweep: Mapping[str, Any]) -> list[str]:
     """Return the sweep's command with all but `${args}` filled in as `wandb agent` does, but with our own Python."""
     command = sweep.get("command") or DEFAULT_COMMAND
     require(isinstance(command, Sequence) and not isinstance(command, str), f"sweep {path}: command is no list")
-    fillings = {"${env}": "/usr/bin/env", "${interpreter}": sys.executable, "${program}": sweep.get("program")}
-    words = [str(fillings.get(str(word), word)) for word in command]
+    program = str(sweep.get("program"))
+    is_installed = program == "train.py" and not Path(program).is_file()
+    fillings = {"${env}": ["/usr/bin/env"], "${interpreter}": [sys.executable],
+                "${program}": ["-m", "lic", "train"] if is_installed else [program]}  # fmt: skip
+    words = [part for word in map(str, command) for part in fillings.get(word, [word])]
     require("${args}" in words, f"sweep {path}: its command has no '${{args}}', which hands over the parameters")
     macro = next((word for word in words if "${" in word and word != "${args}"), None)
     require(macro is None, f"sweep {path}: '{macro}' in its command takes wandb agent; start with: wandb sweep {path}")
-    if "${program}" in command:
-        program = sweep.get("program")
-        require(program is not None and Path(str(program)).is_file(),
-                f"sweep {path}: program {program} does not exist in {Path.cwd()}; run it from where train.py is")
+    require("${program}" not in command or is_installed or Path(program).is_file(),
+            f"sweep {path}: program {program} does not exist in {Path.cwd()}")
     require(shutil.which(words[0]) is not None, f"sweep {path}: there is no program {words[0]} to start its command")
     return words
 

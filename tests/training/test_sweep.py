@@ -243,6 +243,15 @@ def test_strangers_folders_are_kept(place: Path) -> None:
     assert not (place / "starts.jsonl").exists() and (place / "runs/s/seed2/notes.txt").exists()
 
 
+def test_train_py_is_lic_train_where_it_is_not(place: Path) -> None:
+    path = Path(write(place / "s.yaml", SEED, program="train.py"))
+    (run,) = read_sweep(path, Path("runs"))
+    assert run.command[1:5] == [sys.executable, "-m", "lic", "train"]
+    (place / "train.py").touch()
+    (run,) = read_sweep(path, Path("runs"))
+    assert run.command[1:3] == [sys.executable, "train.py"]
+
+
 GRID = {"method": "grid", "program": "program.py"}
 SEED = {"seed": {"values": [1]}}
 

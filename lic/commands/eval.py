@@ -1,0 +1,32 @@
+"""Code images to real bytes at every operating point, decode them, and let task networks judge.
+
+lic eval --task coco-det                                  # shipped checkpoints on the embedded demo scenes
+lic eval --task imagenet-cls coco-det voc-seg --checkpoint runs/*/codec.safetensors
+lic eval --data_root ~/photos --checkpoint runs/NAME      # no labels: bpp, PSNR, MS-SSIM, ML-CLIPSim
+lic eval --task coco-det --data_root ~/coco --checkpoint runs/NAME
+"""
+
+from collections.abc import Sequence
+
+from lic.cli import parse_config, reporting_mistakes
+from lic.config import EvalConfig
+
+PROGRAM = "lic eval"
+
+
+def main(argv: Sequence[str], program: str = PROGRAM) -> int:
+    """Evaluate as the command line says; return the exit code.
+
+    Args:
+        argv: the words after the program.
+        program: how the user calls it, for help and messages.
+    """
+    name = program.removeprefix("python ")
+    config = parse_config(EvalConfig, argv, name, str(__doc__).replace(PROGRAM, program))
+    with reporting_mistakes(name):
+        from rich.console import Console  # after the settings, so that --help and mistakes answer at once
+
+        from lic.evaluation.run import evaluate_all
+
+        evaluate_all(config, Console())
+        return 0
