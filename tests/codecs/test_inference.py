@@ -27,8 +27,41 @@ def test_gdn(inverse: bool, memory_format: torch.memory_format) -> None:
     assert type(network[0]) is CachedGDN
     with torch.no_grad():
         assert torch.allclose(network(image.clone(memory_format=memory_format)), expected, rtol=1e-5, atol=1e-6)
-    image.requires_grad_()
-    assert torch.equal(network(image), expected) and network(image).requires_grad
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_gradient_of_gdn(
+    inverse: bool, memory_format: torch.memory_format, dtype: torch.dtype, tolerance: float
+) -> None:
+    torch.manual_seed(0)
+    plain, quick = GDN(6, inverse), GDN(6, inverse)
+    with torch.no_grad():
+        plain.gamma.add_(torch.rand(6, 6) * 0.1)
+    quick.load_state_dict(plain.state_dict())
+    quicken(nn.Sequential(quick))
+    image = (torch.randn(2, 6, 50, 61) * 3).to(dtype).contiguous(memory_format=memory_format)
+    upper, found = torch.randn(image.shape), []
+    for gdn in (plain, quick):
+        seen = image.float().requires_grad_() if gdn is plain else image.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16 and gdn is quick):
+            normalised = gdn(seen)
+        assert normalised.dtype == seen.dtype
+        (normalised.float() * upper).sum().backward()
+        assert torch.equal(seen.detach(), image.to(seen.dtype)), "written into, though others may see it"
+        found.append([normalised, seen.grad, gdn.beta.grad, gdn.gamma.grad])
+    for expected, ours in zip(*found, strict=True):
+        assert (expected - ours).norm() < tolerance * expected.norm()
+
+
+def test_gradient_of_gdn_by_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lic.codecs.inference._ROWS", 3)
+    torch.manual_seed(0)
+    for inverse in (False, True):
+        gdn = CachedGDN(4, inverse).double()
+        image = torch.randn(1, 4, 2, 4, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(gdn, image)
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
