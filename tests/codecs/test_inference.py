@@ -44,7 +44,7 @@ def test_gradient_of_gdn(
     image = (torch.randn(2, 6, 50, 61) * 3).to(dtype).contiguous(memory_format=memory_format)
     upper, found = torch.randn(image.shape), []
     for gdn in (plain, quick):
-        seen = image.float().requires_grad_() if gdn is plain else image.clone().requires_grad_()
+        seen = image.clone().to(torch.float32 if gdn is plain else dtype).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16 and gdn is quick):
             normalised = gdn(seen)
         assert normalised.dtype == seen.dtype
