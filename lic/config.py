@@ -32,7 +32,7 @@ OptimizerName = Literal["adam", "soap", "muon"]
 PrecisionName = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 
-LEARNING_RATES: dict[OptimizerName, float] = {"adam": 1e-3, "soap": 3e-3, "muon": 2e-2}
+LEARNING_RATES: dict[OptimizerName, float] = {"adam": 1e-3, "soap": 6e-3, "muon": 2e-2}
 """Peaks by default."""
 
 
@@ -177,7 +177,7 @@ class TrainConfig:
     optimizer: OptimizerName = "soap"
     """adam, or of second order, with a fraction of its steps: soap, muon"""
     learning_rate: float | None = None
-    """peak, cosine to a hundredth of it; default the optimizer's: adam 1e-3, soap 3e-3, muon 2e-2"""
+    """peak, cosine to a hundredth of it; default the optimizer's: adam 1e-3, soap 6e-3, muon 2e-2"""
     aux_learning_rate: float = 1e-3
     """for the entropy bottleneck's quantiles"""
     clip_norm: float = 1.0

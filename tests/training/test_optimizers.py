@@ -63,7 +63,7 @@ def test_quantiles_get_adams_step(name: OptimizerName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_state_goes_on_exactly(name: OptimizerName) -> None:
-    """Over a renewal of SOAP's bases, every tenth step; read back without unpickling code."""
+    """Over renewals of SOAP's bases; read back without unpickling code."""
     whole, part, drawn = small(), small(), gradients(small(), 23)
     steps(build_optimizer(name, whole, None, 1e-3), whole, [drawn(i) for i in range(23)])
     first = build_optimizer(name, part, None, 1e-3)
