@@ -44,7 +44,9 @@ HARMLESS = (
 BuildJudge = Callable[[TrainConfig, torch.device, Precision], Judge]
 
 
-def train(config: TrainConfig, build_judge: BuildJudge, console: Console, program: str) -> int:
+def train(
+    config: TrainConfig, build_judge: BuildJudge, console: Console, program: str = "python train.py"
+) -> int:
     """Train a codec, or go on training it, and have it judged; return the exit code (130 after Ctrl-C).
 
     Args:
