@@ -15,6 +15,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lic.backbones.demo import load_demo_clip
+from lic.backbones.folding import fold_batch_norms
 from lic.backbones.layers import as_tokens
 from lic.backbones.size import size_of
 
@@ -45,7 +46,7 @@ class ClipTower(nn.Module):
 
     def __init__(self, visual: nn.Module, input_px: int | None = None) -> None:
         super().__init__()
-        self.visual = visual.requires_grad_(False).eval()
+        self.visual = visual.requires_grad_(False).eval().to(memory_format=torch.channels_last)
         mean, std = image_statistics(visual)
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))
@@ -55,6 +56,7 @@ class ClipTower(nn.Module):
         if self.input_px != own_px:
             _resize_positions(visual, self.input_px, self.patch_px)
         probe = torch.zeros(1, 3, self.input_px, self.input_px)
+        fold_batch_norms(visual, lambda: self._intermediates(probe))
         with torch.no_grad():
             self.num_layers = len(self._intermediates(probe)["image_intermediates"])
 
