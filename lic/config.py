@@ -133,7 +133,7 @@ class MetricsConfig:
 class TrainerConfig:
     """What is handed to Lightning's Trainer unchanged."""
 
-    max_steps: int = 6000
+    max_steps: int = 2000
     """optimiser steps"""
     accelerator: str = "auto"
     """cpu, gpu, ..."""
