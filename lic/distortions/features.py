@@ -76,8 +76,7 @@ class FeatureDistortion(nn.Module):
             image: (N, 3, H, W), RGB in [0, 1].
         """
         if self.training:
-            pair = shift(torch.cat([clamp_unit(reconstruction), image], 1), self.backbone.patch_px)
-            reconstruction, image = pair.split(3, 1)
+            reconstruction, image = shift(clamp_unit(reconstruction), image, self.backbone.patch_px)
         return self.distance_to(reconstruction, self.see(image))
 
     def see(self, image: Tensor) -> list[Tensor]:

@@ -19,11 +19,12 @@ What keeps it sound as a training loss:
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from lic.backbones.clip import ClipTower, load_clip_tower
 from lic.images import pad_at_least
@@ -102,8 +103,7 @@ class MLCLIPSim(nn.Module):
     def distance(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Return 1 - similarity, (N,), without the cancellation of computing it so."""
         if self.training:
-            pair = shift(torch.cat([clamp_unit(reconstruction), image], 1), self.tower.patch_px)
-            reconstruction, image = pair.split(3, 1)
+            reconstruction, image = shift(clamp_unit(reconstruction), image, self.tower.patch_px)
         if torch.is_grad_enabled() and reconstruction.requires_grad:
             return self.distance_to(reconstruction, self.see(image))
         distorted, seen = self._features(torch.cat([reconstruction, image])).chunk()
@@ -152,8 +152,8 @@ class _ClampUnit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
         (image,) = ctx.saved_tensors  # type: ignore[attr-defined]  # torch's stub lacks it
-        leads_out = ((image < 0) & (gradients[0] > 0)) | ((image > 1) & (gradients[0] < 0))
-        return gradients[0].masked_fill(leads_out, 0)
+        excess = image - image.clamp(0, 1)
+        return gradients[0].masked_fill(excess.mul_(gradients[0]) < 0, 0)  # of the other sign: it leads out
 
 
 def clamp_unit(image: Tensor) -> Tensor:
@@ -165,6 +165,8 @@ def clamp_unit(image: Tensor) -> Tensor:
 def tile(image: Tensor, size_px: int) -> Tensor:
     """Return the fewest square tiles that cover images, evenly spaced, (N * T, C, size_px, size_px), image by image."""
     image = pad_at_least(image, size_px)
+    if image.shape[-2:] == (size_px, size_px):
+        return image
     rows, columns = (_starts(side, size_px) for side in image.shape[-2:])
     tiles = [image[..., top : top + size_px, left : left + size_px] for top in rows for left in columns]
     return torch.stack(tiles, 1).flatten(0, 1)
@@ -175,13 +177,17 @@ def _starts(side_px: int, size_px: int) -> list[int]:
     return [round(i * (side_px - size_px) / max(num_tiles - 1, 1)) for i in range(num_tiles)]
 
 
-def shift(image: Tensor, patch_px: int) -> Tensor:
-    """Return each image moved by its own random offset in [-patch_px / 2, patch_px / 2), its border mirrored."""
-    height, width = image.shape[-2:]
+def shift(reconstruction: Tensor, image: Tensor, patch_px: int) -> tuple[Tensor, Tensor]:
+    """Return each pair moved by its own random offset in [-patch_px / 2, patch_px / 2), its border mirrored."""
     margin = patch_px // 2
+    offsets = torch.randint(0, 2 * margin, (len(image), 2)).tolist()
+    return _move(reconstruction, offsets, margin), _move(image, offsets, margin)
+
+
+def _move(image: Tensor, offsets: list[list[int]], margin: int) -> Tensor:
+    height, width = image.shape[-2:]
     mode = "reflect" if min(height, width) > margin else "replicate"
     padded = F.pad(image, (margin, margin, margin, margin), mode=mode)
-    offsets = torch.randint(0, 2 * margin, (len(image), 2)).tolist()
     moved = [one[:, top : top + height, left : left + width] for one, (top, left) in zip(padded, offsets, strict=True)]
     return torch.stack(moved)
 
@@ -189,7 +195,30 @@ def shift(image: Tensor, patch_px: int) -> Tensor:
 def _one_minus_cos(a: Tensor, b: Tensor) -> Tensor:
     """Return 1 - cosine over the last axis, exactly 0 for equal vectors and never negative."""
     a, b = (vectors if vectors.dtype == torch.float64 else vectors.float() for vectors in (a, b))
-    return (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
+    if b.requires_grad:  # else a quarter of autograd's work will do
+        return (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
+    distance: Tensor = _OneMinusCos.apply(a, b)
+    return distance
+
+
+class _OneMinusCos(torch.autograd.Function):
+    """d = |u - v|^2 / 2 of u = a / |a| and v = b / |b|, with dd/da = (u - v - d u) / |a| in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(a, dim=-1, keepdim=True).clamp_min_(1e-12)
+        direction, difference = a / norm, F.normalize(b, dim=-1)
+        difference = torch.sub(direction, difference, out=difference if difference.shape == a.shape else None)
+        distance: Tensor = torch.linalg.vector_norm(difference, dim=-1, keepdim=True).square_().div_(2)
+        ctx.save_for_backward(direction, difference, norm, distance)
+        return distance.squeeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        direction, difference, norm, distance = ctx.saved_tensors
+        gradient: Tensor = torch.addcmul(difference, direction, distance, value=-1)
+        return gradient.mul_(gradients[0].unsqueeze(-1) / norm), None
 
 
 def _evenly_spaced(num_layers: int, count: int = 4) -> list[int]:

@@ -193,6 +193,8 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message)
     assert hardware.precision != "auto", "resolved by train"
+    # what "deterministic" would fill new memory with, at 4 % of a step, to show who reads it unwritten
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch's stub lacks it
     is_distributed = hardware.devices * hardware.num_nodes > 1
     num_parts = len(list(folder.glob("logs*")))  # a resumed run keeps the logs of its earlier parts
     trainer = pl.Trainer(

@@ -18,7 +18,7 @@ from lic.backbones.demo import load_demo_clip
 from lic.config import MetricsConfig, MLCLIPSimConfig
 from lic.data.scenes import draw_scene
 from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim
-from lic.distortions.mlclipsim import DEMO_WEIGHTS, clamp_unit, tile
+from lic.distortions.mlclipsim import DEMO_WEIGHTS, _one_minus_cos, clamp_unit, shift, tile
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,28 @@ def test_clamping_passes_only_gradients_that_lead_back_in() -> None:
     assert clamped.tolist() == [0, 0, 0.5, 1, 1]
     clamped.backward(torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0]))
     assert image.grad is not None and image.grad.tolist() == [0, -1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("originals", [5, 1])
+def test_gradient_of_the_cosine_is_autograds(originals: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(5, 2, 7, 16, generator=generator), torch.randn(originals, 2, 7, 16, generator=generator)
+    a[0, 0, 0], a[0, 0, 1] = b[0, 0, 0], 0
+    found = []
+    for has_gradient in (False, True):  # of the original; with it the gradients are autograd's
+        ours, other = a.clone().requires_grad_(), b.clone().requires_grad_(has_gradient)
+        distance = _one_minus_cos(ours, other)
+        distance[:, :, 2:].square().sum().backward()  # torch's gradient at 0 is of the order of 1e12
+        assert ours.grad is not None
+        found.append((distance.detach(), ours.grad))
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
+    assert found[0][0][0, 0, 0] == 0
+
+
+def test_a_pair_is_shifted_alike(scenes: Tensor) -> None:
+    first, second = shift(scenes, -scenes, 32)
+    assert torch.equal(first, -second) and not torch.equal(first, scenes)
 
 
 def test_tiles_of_a_photograph_are_averaged(metric: MLCLIPSim) -> None:
