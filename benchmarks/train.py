@@ -26,7 +26,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -39,7 +39,7 @@ from torch import Tensor
 
 from lic.codecs import build_codec
 from lic.codecs.build import has_one_width, published_widths
-from lic.config import MetricsConfig, TrainConfig, TrainerConfig
+from lic.config import MetricsConfig, OptimizerName, TrainConfig, TrainerConfig
 from lic.data.crops import Crop
 from lic.distortions import MLCLIPSim, build_distortion
 from lic.distortions.mlclipsim import tile
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--crop_px", type=int, default=256)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--optimizer", choices=get_args(OptimizerName), default="adam", help="of our steps")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=SIDES, help="print the peak memory of one side's steps, in MiB")
     options = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> None:
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
         f"{torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}; {options.codec} "
         f"{options.num_channels}/{options.num_latent_channels}, {options.batch_size} x {options.crop_px} px, "
-        f"{options.precision}, medians of {options.repeats}\n"
+        f"{options.precision}, our steps with {options.optimizer}, medians of {options.repeats}\n"
     )
     print("| step | s | peak MiB |\n|---|---:|---:|")
     for side in SIDES:
@@ -133,7 +134,7 @@ class Turns:
                 if side in self.others:
                     next(self.others[side])
                 else:
-                    self.module.is_past_warmup = side == "mlclipsim"
+                    self.module.warmup_steps = 0 if side == "mlclipsim" else len(self)
                     yield Crop(self.images, unreadable)
                 seconds.append(time.perf_counter() - start)
 
@@ -145,10 +146,11 @@ class Turns:
 class Alternating(CodecTraining):
     """Our steps: against mse alone, which is what a warm-up is, or against ML-CLIPSim."""
 
-    is_past_warmup = False
+    warmup_steps = 0
 
     def __init__(self, options: argparse.Namespace, max_steps: int) -> None:
-        config = TrainConfig(codec=options.codec, trainer=TrainerConfig(max_steps=max_steps))
+        trainer = TrainerConfig(max_steps=max_steps)
+        config = TrainConfig(codec=options.codec, optimizer=options.optimizer, trainer=trainer)
         torch.manual_seed(0)
         codec = build_codec(options.codec, options.num_channels, options.num_latent_channels)
         super().__init__(codec, build_distortion("mlclipsim", MetricsConfig()), config)
