@@ -21,7 +21,7 @@ ELSEWHERE = (  # own tests: minutes, the network, an account
     "calibrate", "demo-networks", "sweep", "download", "dashboard",
 )  # fmt: skip
 SHORTENED = {  # by other flags than those of train.py and eval.py
-    "preferences build": ["--num_references", "12", "--pairs_per_reference", "2"],
+    "preferences build": ["--num_references", "8", "--pairs_per_reference", "2"],
     "preferences benchmark": ["--resamples", "20"],
     "distortions probe": ["--steps", "2", "--num_images", "1"],
 }

@@ -110,6 +110,18 @@ def test_another_machines_rounding_decodes_alike(name: CodecName, make_codec: An
 
 
 @pytest.mark.parametrize("name", TWO)
+def test_decodes_with_the_encoders_threads(name: CodecName, make_codec: Any, make_image: Any) -> None:
+    codec, image, own = make_codec(name), make_image(300, 200), torch.get_num_threads()
+    torch.set_num_threads(2)
+    coded = codec.compress(image)
+    expected = codec.decompress(coded, 300, 200)
+    torch.set_num_threads(1)
+    assert coded.num_threads == 2 and torch.equal(codec.decompress(coded, 300, 200), expected)
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(own)
+
+
+@pytest.mark.parametrize("name", TWO)
 def test_estimated_rate_is_the_strings_length(name: CodecName, make_codec: Any, make_image: Any) -> None:
     codec, image = make_codec(name), make_image(500, 380)
     with torch.no_grad():

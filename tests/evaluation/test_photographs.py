@@ -13,8 +13,10 @@ import torch
 from lic.backbones.networks import build_network
 from lic.config import TaskName
 from lic.curves.results import HEADLINE
+from lic.evaluation import measure
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.rate_task import RateTask, group_by_dataset
+from lic.metrics import psnr_db
 from lic.tasks import build_tasks
 
 DATA = Path(os.environ.get("LIC_TEST_DATA", "absent"))
@@ -22,6 +24,12 @@ pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="LIC_TEST_DATA names no folder of real photographs and networks"
 )
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def no_ms_ssim(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes more than the networks and has tests of its own."""
+    monkeypatch.setattr(measure, "ms_ssim", psnr_db)
 
 
 def build(name: TaskName, folder: str, network: str, out: Path, limit: int | None = None) -> RateTask:

@@ -18,6 +18,7 @@ from lic.evaluation.evaluate import evaluate, plan_batches
 from lic.evaluation.measure import Similarity
 from lic.evaluation.rate_task import RateTask
 from lic.evaluation.records import Measured, Record, Records, Shard, records_key
+from tests.support import SMALLER_WORLD
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = Measured(0.5, None, 0.1, 0.2, 30.0, 0.9, 0.95)
@@ -148,11 +149,11 @@ def test_torchrun_gives_one_processs_numbers(tmp_path: Path, make_checkpoint: Ca
     checkpoint = make_checkpoint("codec.safetensors", [0.01])
     settings = ["eval.py", "--task", "imagenet-cls", "coco-det", "--baseline", "jpeg", "--wandb", "disabled",
                 f"--checkpoint={checkpoint}", "--output"]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "LIC_SCENES": "16,40"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "LIC_SCENES": SMALLER_WORLD}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     for name, launcher in (("one", [sys.executable]), ("two", torchrun)):
         command = [*launcher, *settings, str(tmp_path / name)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("written: ") == 1, "one process speaks"
     for name in ("jpeg.json", "mbt2018-mean-mse.json"):

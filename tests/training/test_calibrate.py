@@ -44,9 +44,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure on eight scenes; train on few and small crops, loaded in this process."""
+    """Measure on eight scenes; train on small crops, one for each lmbda, loaded in this process."""
     cheap = functools.partial(TrainConfig, num_workers=0, crop_px=64)
     monkeypatch.setattr(scale_search, "NUM_MEASURED", 8)
+    monkeypatch.setattr(scale_search, "BATCH_SIZE", len(GRID))
     monkeypatch.setattr(scale_search, "TrainConfig", cheap)
 
 
