@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from lic import __main__
+from lic.backbones.device import pick_precision
 from lic.codecs import SHIPPED, CodecOutput, Header, build_codec, load_codec, save_codec
 from lic.config import CalibrateConfig, MetricsConfig, TrainConfig, TrainerConfig
 from lic.distortions import GMSD_SCALE, MSE_SCALE, SSIM_SCALE, build_distortion
@@ -150,8 +151,9 @@ def test_what_is_written_and_going_on(
         expected = [a / b for a, b in zip(one["bpp"], mse["bpp"], strict=True)]
         assert one["ratio"] == pytest.approx(expected)
     assert gmsd["scale"] in [one["scale"] for one in gmsd["rounds"]]
+    precision = pick_precision("auto", torch.device("cpu")).name
     assert gmsd["settings"] == {"checkpoint_sha256": load_codec(checkpoint).sha256, "steps": 2, "seed": 0,
-                                "precision": "bf16-mixed", "num_scenes": 64, "num_measured": 8}  # fmt: skip
+                                "precision": precision, "num_scenes": 64, "num_measured": 8}  # fmt: skip
     assert "torch" in gmsd["environment"]
     assert gmsd["command"].startswith("python -m lic calibrate --distortion ssim gmsd --rounds 2 --init ")
     other = [*words, "--seed", "1"]
