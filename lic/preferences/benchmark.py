@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lic.backbones.clip import load_clip_tower
 from lic.backbones.demo import load_demo_clip
 from lic.backbones.device import pick_device
 from lic.cli import parse_config, save_config, unknown
@@ -239,7 +240,8 @@ def _describe(config: BenchmarkConfig, parts: Sequence[Part], built: Built) -> s
 
 def _demo_notes(built: Built) -> Iterator[str]:
     """Say which metrics look through the embedded encoder: nobody may mistake it for CLIP."""
-    first = next(load_demo_clip().visual.parameters())
+    encoders = load_demo_clip().visual, load_clip_tower("demo", "")  # as it is, and with its batch norms folded
+    firsts = [next(encoder.parameters()) for encoder in encoders]
     for name, metric in built.metrics.items():
-        if any(weight.shape == first.shape and torch.equal(weight.cpu(), first) for weight in metric.parameters()):
+        if any(torch.equal(weight.cpu(), first) for weight in metric.parameters() for first in firsts):
             yield f"{built.titles[name]} looks through the demo encoder, which has seen no photograph"
