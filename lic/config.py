@@ -142,7 +142,7 @@ class TrainerConfig:
     num_nodes: int = 1
     """machines"""
     precision: PrecisionName = "auto"
-    """arithmetic of the networks; auto: bf16 where the GPU or CPU has kernels for it; entropy models stay in fp32"""
+    """arithmetic of networks (entropy models: fp32); auto: bf16 on GPUs that have it and CPUs on which it is faster"""
 
     def __post_init__(self) -> None:
         require(self.max_steps > 0, f"trainer.max_steps must be positive, got {self.max_steps}")

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
 from lic.codecs.build import middle
-from lic.config import TrainConfig, require
+from lic.config import TrainConfig
 from lic.data.crops import Crop
 from lic.distortions import MSE_SCALE, Distortion, mse
 from lic.training.optimizers import build_optimizer
@@ -157,9 +157,3 @@ class CodecTraining(pl.LightningModule):
         checkpoint["state_dict"] = {name: v for name, v in state.items() if not name.startswith("distortion.")}
         checkpoint["lic"] = dataclasses.asdict(self.header())
         checkpoint["optimizer"] = self.config.optimizer
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the state of another optimiser; before there was a choice, it was Adam's."""
-        there = checkpoint.get("optimizer", "adam")
-        require(there == self.config.optimizer, f"this run's optimiser was {there}: give --optimizer {there} "
-                                                f"--learning_rate as it had (config.yaml), or start anew with --init")

@@ -176,7 +176,7 @@ def run_folder(config: TrainConfig) -> Path:
 
 
 def check_resumable(path: Path, config: TrainConfig) -> None:
-    """Refuse a checkpoint that is damaged, of another codec, or not a training's."""
+    """Refuse a checkpoint that is damaged, of another codec or optimiser, or not a training's."""
     require(path.suffix == ".ckpt", f"--resume takes a run's last.ckpt, got {path}; --init takes weights alone")
     header = load_codec(path).header
     there = (header.codec, header.num_channels, header.num_latent_channels)
@@ -184,6 +184,9 @@ def check_resumable(path: Path, config: TrainConfig) -> None:
     require(there == asked, f"checkpoint {path} is of codec {there}, not {asked}")
     require(header.steps < config.trainer.max_steps,
             f"run {path.parent} is complete at step {header.steps}; --trainer.max_steps beyond it goes on")
+    optimizer = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("optimizer", "adam")  # the first
+    require(optimizer == config.optimizer, f"the optimiser of checkpoint {path} was {optimizer}: give --optimizer "
+                                           f"{optimizer} --learning_rate as in config.yaml, or start anew with --init")
 
 
 def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list[pl.Callback]) -> None:

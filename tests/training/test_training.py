@@ -260,3 +260,14 @@ def test_two_processes_train_one_codec(tmp_path: Path) -> None:
 def test_ml_clipsim_settings_reach_the_metric() -> None:
     training = module(mlclipsim=MLCLIPSimConfig(layers=[2], weights=[1, 0]))
     assert training.distortion.metric.layers == [2]  # type: ignore[union-attr]
+
+
+def test_a_run_goes_on_with_its_optimiser_or_is_left_as_it_was(tmp_path: Path) -> None:
+    config = replace(SMALL, distortion="mse", trainer=TrainerConfig(max_steps=1, accelerator="cpu"))
+    folder = run(config, tmp_path)
+    before = (folder / "config.yaml").read_bytes()
+    longer = replace(config, trainer=TrainerConfig(max_steps=2, accelerator="cpu"), resume=str(folder / "last.ckpt"))
+    with pytest.raises(ValueError, match="was soap: give --optimizer soap"):
+        run(replace(longer, optimizer="adam"), tmp_path)
+    assert (folder / "config.yaml").read_bytes() == before
+    assert run(longer, tmp_path) == folder
