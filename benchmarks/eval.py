@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 
 from lic.backbones.networks import build_network
-from lic.config import TaskName
 from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder, PillowName
 from lic.evaluation.coders import Coder
@@ -29,6 +28,7 @@ from lic.evaluation.rate_task import group_by_dataset
 from lic.evaluation.records import Records
 from lic.evaluation.run import learned_coders
 from lic.images import read_image
+from lic.settings.names import TaskName
 from lic.tasks import Task, build_tasks
 
 

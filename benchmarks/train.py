@@ -41,10 +41,12 @@ from torch import Tensor
 
 from lic.codecs import build_codec
 from lic.codecs.build import has_one_width, published_widths
-from lic.config import MetricsConfig, OptimizerName, TrainConfig, TrainerConfig
 from lic.data.crops import Crop
 from lic.distortions import MLCLIPSim, build_distortion
 from lic.distortions.mlclipsim import tile
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import OptimizerName
+from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.callbacks import StepProgress
 from lic.training.module import CodecTraining
 from lic.training.optimizers import build_optimizer

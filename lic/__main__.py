@@ -68,7 +68,7 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
 
         return compare.main
     if name == "sweep":
-        from lic.training import sweep
+        from lic.sweep import run as sweep
 
         return sweep.main
     if name == "metrics":
@@ -76,7 +76,7 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
 
         return metrics.main
     if name == "distortions":
-        from lic.preferences import probe
+        from lic.probe import command as probe
 
         return probe.main
     if name == "preferences":
@@ -92,11 +92,11 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
 
         return command.main
     if name == "report":
-        from lic.curves import report
+        from lic.report import page as report
 
         return report.main
     if name == "dashboard":
-        from lic.curves import dashboard
+        from lic.tracking import dashboard
 
         return dashboard.main
     if name == "download":
@@ -104,10 +104,10 @@ def _command(name: str) -> Callable[[list[str]], int | None]:
 
         return download.main
     if name == "calibrate":
-        from lic.training import calibrate
+        from lic.calibration import command as calibrate
 
         return calibrate.main
-    from lic.training import demo_networks
+    from lic.demo import train as demo_networks
 
     return demo_networks.main
 

@@ -1,4 +1,4 @@
-"""YAML and command line -> a frozen dataclass of `lic.config`; every mistake is one line and exit code 2.
+"""YAML and command line -> a frozen dataclass of `lic.settings`; every mistake is one line and exit code 2.
 
 `--config a.yaml --key value` overrides from left to right, unknown keys are refused, `--print_config` shows the
 result, and the file written by `save_config` reruns the experiment.
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
-from lic.config import require
 from lic.embedded import here_or_embedded
+from lic.settings import require
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -208,7 +208,7 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     Where there is a setting `inputs`, its files need no flag before them.
 
     Args:
-        config_class: a frozen dataclass of `lic.config`.
+        config_class: a frozen dataclass of `lic.settings`.
         argv: the words after the program's name.
         prog: the program's name in messages.
         description: what `--help` shows above the settings.

@@ -4,6 +4,7 @@ Everywhere in `lic` an image is a float tensor (N, 3, H, W), RGB in [0, 1]. File
 precision that codecs code and that tasks see.
 """
 
+import hashlib
 import io
 import os
 import warnings
@@ -14,12 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 # Only these: Pillow would also hand PostScript to an external interpreter.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "PPM", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif")
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 3), RGB."""
 
 
 class UnreadableImage(ValueError):
@@ -248,3 +253,18 @@ def _refuse(error: OSError) -> None:
 
 def _no_permission(folder: Path | str) -> ValueError:
     return ValueError(f"image folder '{folder}' may not be read by this user; mend it with chmod -R u+rX '{folder}'")
+
+
+def to_pixels(image: Tensor) -> Pixels:
+    """Return an image (1, 3, H, W), RGB in [0, 1], as (H, W, 3) of 8 bits."""
+    return to_uint8(image)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def from_pixels(pixels: Pixels) -> Tensor:
+    """Return 8-bit pixels, (H, W, 3), as an image (1, 3, H, W), RGB in [0, 1]."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def sha256_of(pixels: Pixels) -> str:
+    """Return the first 16 digits of the SHA-256 of an image's pixels."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]

@@ -10,3 +10,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # a download that cannot be had fails at onc
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, before it is imported: as many tests as cores run at once
+
+
+pytest_plugins = ["tests.made_results"]

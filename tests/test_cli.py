@@ -15,7 +15,10 @@ import yaml
 
 from lic import __main__
 from lic.cli import command_line, parse_config, reporting_mistakes, save_config, with_resumed_config
-from lic.config import CodecName, DistortionName, EvalConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
+from lic.settings.evaluate import EvalConfig
+from lic.settings.metrics import MLCLIPSimConfig
+from lic.settings.names import CodecName, DistortionName
+from lic.settings.train import TrainConfig, TrainerConfig
 
 ROOT = Path(__file__).parents[1]
 DISTORTIONS = ", ".join(get_args(DistortionName))
@@ -319,7 +322,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_settings_import_no_torch() -> None:
-    modules = "lic.cli, lic.config, lic.embedded, lic.commands.train, lic.commands.eval, lic.__main__"
+    modules = "lic.cli, lic.settings, lic.embedded, lic.commands.train, lic.commands.eval, lic.__main__"
     done = run("-c", f"import sys, {modules}; print('torch' in sys.modules)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lic.cli import parse_config
-from lic.config import EvalConfig
 from lic.curves.results import load_results
 from lic.curves.table import markdown_bd_rates, markdown_table
 from lic.images import write_image
-from lic.preferences.settings import BenchmarkConfig, BuildConfig
+from lic.settings.evaluate import EvalConfig
+from lic.settings.preferences import BenchmarkConfig, BuildConfig
 from tests.support import noise_image, shorten
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from lic.cli import parse_config
-from lic.config import TrainConfig
-from lic.training.sweep_file import read_sweep
+from lic.settings.train import TrainConfig
+from lic.sweep.file import read_sweep
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it is written for an older pydantic

@@ -14,10 +14,10 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from lic.backbones.demo import load_demo_clip
 from lic.backbones.folding import fold_batch_norms
 from lic.backbones.layers import as_tokens
-from lic.backbones.size import size_of
+from lic.backbones.published import size_of
+from lic.demo.networks import load_demo_clip
 
 
 class ClipFeatures(NamedTuple):

@@ -25,8 +25,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
-from lic.config import require
 from lic.embedded import embedded
+from lic.settings import require
 
 Kind = Literal["classification", "detection", "instances", "semantic"]
 Output = Literal["class logits", "semantic logits", "yolox boxes"]

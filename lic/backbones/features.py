@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from lic.backbones.clip import ClipTower, load_open_clip
-from lic.backbones.demo import load_demo_clip
 from lic.backbones.layers import ClipLayers, Reader, TimmLayers, Tokens, TorchvisionLayers
 from lic.backbones.published import check_name, load_timm, load_timm_file, load_torchvision
+from lic.demo.networks import load_demo_clip
 
 _ELSEWHERE = "without it works the backbone 'demo'"
 

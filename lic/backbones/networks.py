@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import list_models
 
-from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_demo_segmenter
 from lic.backbones.description import Kind
 from lic.backbones.onnx import OnnxNetwork
 from lic.backbones.published import TorchNetwork, build_timm, build_timm_file, build_torchvision, check_name
-from lic.backbones.voters import VoterName, load_voter
+from lic.demo.networks import load_demo_classifier, load_demo_detector, load_demo_segmenter
+from lic.demo.other_networks import VoterName, load_voter
 
 __all__ = ["DEFAULT", "Kind", "Network", "build_network", "demo_network"]
 

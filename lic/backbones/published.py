@@ -24,7 +24,21 @@ from torchvision import models
 from torchvision.transforms.functional import to_pil_image
 
 from lic.backbones.description import Description, Kind, fit_image, read_description
-from lic.backbones.size import size_of
+
+
+def size_of(build: Callable[[], nn.Module]) -> str:
+    """Return the size of a network's weights in float32, such as `408 MB`; `size unknown` where it resists.
+
+    Args:
+        build: returns the network; it is built on the device without memory, so that nothing is allocated.
+    """
+    try:
+        with torch.device("meta"):
+            network = build()
+    except (RuntimeError, NotImplementedError):  # a builder that looks at its values
+        return "size unknown"
+    return f"{sum(weight.numel() for weight in network.parameters()) * 4 / 1e6:.0f} MB"
+
 
 _ELSEWHERE = (
     "without it work --network onnx:FILE.onnx or timm:FILE.safetensors, eval.py's --network_weights FILE, and the "

@@ -31,8 +31,8 @@ from lic.bitstream.files import find_files, list_streams, plan, read_stream
 from lic.bitstream.jobs import Coded, run
 from lic.cli import parse_config
 from lic.codecs import SHIPPED, LoadedCodec
-from lic.config import DecodeConfig, EncodeConfig, InfoConfig
 from lic.images import SUFFIXES, list_images, read_image, to_png
+from lic.settings.streams import DecodeConfig, EncodeConfig, InfoConfig
 
 DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-vbr-mlclipsim.safetensors"
 DEFAULT_LMBDA = 0.01

@@ -20,7 +20,8 @@ from torch import nn
 from lic.codecs.autoregressive import ChengAnchor, ChengAttention, Mbt2018, Mbt2018Vbr
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
-from lic.config import CodecName, require
+from lic.settings import require
+from lic.settings.names import CodecName
 
 
 def published_widths(name: CodecName) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lic.codecs.build import build_codec
 from lic.codecs.codec import Codec
-from lic.config import CodecName
 from lic.embedded import embedded
+from lic.settings.names import CodecName
 
 SHIPPED = embedded("checkpoints/demo/codecs")
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from lic.codecs.entropy_models import coding, share_string
 from lic.codecs.inference import quicken, tiling
 from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder
-from lic.config import require
 from lic.images import crop_to, pad_to_multiple
+from lic.settings import require
 
 STRIDE = 64  # of the hyper latent, in pixels: what every model here divides an image by
 MAX_THREADS = 16

@@ -20,7 +20,7 @@ from lic.codecs.build import build_codec
 from lic.codecs.checkpoint import Header, save_codec
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
-from lic.config import CodecName
+from lic.settings.names import CodecName
 
 _TRANSFORM = re.compile(r"g_a\.\d+\.(conv1\.)?weight$")
 

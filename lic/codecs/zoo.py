@@ -8,7 +8,8 @@ from compressai.zoo import image as zoo
 from compressai.zoo.pretrained import load_pretrained
 
 from lic.codecs.codec import Codec
-from lic.config import CodecName, require
+from lic.settings import require
+from lic.settings.names import CodecName
 
 
 def zoo_quality(init: str | None) -> int | None:

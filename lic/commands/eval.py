@@ -9,7 +9,7 @@ lic eval --task coco-det --data_root ~/coco --checkpoint runs/NAME
 from collections.abc import Sequence
 
 from lic.cli import parse_config, reporting_mistakes
-from lic.config import EvalConfig
+from lic.settings.evaluate import EvalConfig
 
 PROGRAM = "lic eval"
 

@@ -10,7 +10,7 @@ lic train --resume runs/NAME/last.ckpt
 from collections.abc import Sequence
 
 from lic.cli import parse_config, reporting_mistakes, with_resumed_config
-from lic.config import TrainConfig
+from lic.settings.train import TrainConfig
 
 PROGRAM = "lic train"
 

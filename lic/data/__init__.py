@@ -1,1 +1,1 @@
-"""Image sets: the demo scenes, folders of photographs, and readers of ImageNet, COCO and VOC."""
+"""Image sets: folders of photographs, crops, and readers of ImageNet, COCO, VOC and CamVid."""

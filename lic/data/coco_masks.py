@@ -15,8 +15,8 @@ from PIL import Image
 from rich.progress import track
 
 from lic.data.coco import CocoImages, check_masks, read_coco
-from lic.data.scenes import cache_folder
 from lic.data.voc import CLASSES, SemanticImages
+from lic.demo.scenes import cache_folder
 
 OVERLAP = 255
 COCO_NAMES = {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv",

@@ -5,7 +5,6 @@ from typing import assert_never
 
 from torch import Tensor, nn
 
-from lic.config import DistortionName, MetricsConfig, MLCLIPSimConfig
 from lic.distortions.dists import DISTS
 from lic.distortions.features import FeatureDistortion, build_features
 from lic.distortions.fitted import read_fitted
@@ -17,6 +16,8 @@ from lic.distortions.ms_ssim import ms_ssim_distance
 from lic.distortions.mse import mse
 from lic.distortions.ssim import ssim_distance
 from lic.distortions.vif import vif_distance
+from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
+from lic.settings.names import DistortionName
 
 __all__ = [
     "DISTS", "LPIPS", "Distortion", "FeatureDistortion", "MLCLIPSim", "build_distortion", "build_features",

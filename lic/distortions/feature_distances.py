@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lic.config import FeatureDistance
+from lic.settings.names import FeatureDistance
 
 DIFFERENTIABLE: tuple[FeatureDistance, ...] = ("cos", "l2", "swd")
 _ROWS, _WINDOW, _EPSILON = 64, 8, 1e-10

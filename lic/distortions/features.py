@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from lic.backbones.features import Backbone, load_backbone
-from lic.config import FeatureDistance, FeaturesConfig, FeaturesPreset
 from lic.distortions.feature_distances import DIFFERENTIABLE, feature_distances
 from lic.distortions.mlclipsim import clamp_unit, shift
 from lic.images import pad_at_least
+from lic.settings.metrics import FeaturesConfig
+from lic.settings.names import FeatureDistance, FeaturesPreset
 
 PRESETS: dict[FeaturesPreset, FeaturesConfig] = {
     "lic": FeaturesConfig("lic", "demo", distance="cos", reduction="mean", normalise=True, class_token=False),

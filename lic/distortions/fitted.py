@@ -8,7 +8,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from lic.config import MLCLIPSimConfig
+from lic.settings.metrics import MLCLIPSimConfig
 
 KEYS = ("pretrained", "encoder", "input_px", "layers", "weights")
 

@@ -10,10 +10,11 @@ from PIL import Image, features
 from torch import Tensor
 
 from lic.bitstream import Encoded
-from lic.config import EvalConfig, require
 from lic.evaluation.binaries import BpgCoder, VideoCoder
 from lic.evaluation.coders import Coder
 from lic.images import to_uint8
+from lic.settings import require
+from lic.settings.evaluate import EvalConfig
 
 PillowName = Literal["jpeg", "webp", "avif", "jpeg2000"]
 

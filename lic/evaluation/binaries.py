@@ -26,8 +26,8 @@ from compressai.utils.bench.codecs import BPG, HM, VTM
 from torch import Tensor
 
 from lic.bitstream import Encoded
-from lic.config import require
 from lic.images import read_image, to_uint8, write_image
+from lic.settings import require
 
 WIDTH_BYTES = 2
 

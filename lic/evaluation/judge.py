@@ -7,18 +7,18 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from lic.backbones.device import Precision
 from lic.codecs import load_codec
-from lic.config import TrainConfig
 from lic.curves.figure import draw_curves
 from lic.curves.naming import file_stems
 from lic.curves.results import Results, save_results
 from lic.data.crops import split_folder
+from lic.device import Precision
 from lic.distortions import build_mlclipsim
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code
 from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset, readable
 from lic.images import crop_to, list_images, pad_at_least, read_image
+from lic.settings.train import TrainConfig
 from lic.tasks import build_tasks
 
 GRID_IMAGES = 8

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 from lic.cli import command_line
 from lic.curves.naming import Curve, file_stems
 from lic.curves.results import HEADLINE, Point, Results, read_environment
-from lic.data.scenes import cache_folder
+from lic.demo.scenes import cache_folder
 from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder, PillowName, quality_for_bpp
 from lic.evaluation.coders import Coder

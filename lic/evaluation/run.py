@@ -10,16 +10,14 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from lic.backbones.device import pick_device
 from lic.backbones.networks import build_network
 from lic.codecs import SHIPPED, Header, load_codec
-from lic.config import EvalConfig, TaskName, require
 from lic.curves.naming import Curve
 from lic.curves.results import Results
 from lic.curves.seeds import check_grids
 from lic.curves.table import print_bd_rates, print_drops, print_results
-from lic.curves.tracking import log_evaluation
 from lic.data.subset import subset
+from lic.device import pick_device
 from lic.distortions import build_mlclipsim
 from lic.evaluation.baselines import baseline_coders
 from lic.evaluation.coders import Coder, LearnedCoder
@@ -27,7 +25,11 @@ from lic.evaluation.judge import draw_grid, write_results
 from lic.evaluation.rate_task import NUM_SAMPLES, RateTask, describe_folder, group_by_dataset, readable
 from lic.evaluation.records import Shard, join_processes
 from lic.images import list_images
+from lic.settings import require
+from lic.settings.evaluate import EvalConfig
+from lic.settings.names import TaskName
 from lic.tasks import Task, build_tasks
+from lic.tracking.curves import log_evaluation
 
 ALL_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 

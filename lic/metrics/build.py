@@ -8,7 +8,6 @@ from typing import get_args
 from torch import Tensor
 
 from lic.cli import unknown
-from lic.config import MetricName, MetricsConfig
 from lic.distortions import DISTS, LPIPS, MLCLIPSim, build_mlclipsim
 from lic.distortions.fsim import fsim
 from lic.distortions.gmsd import gmsd
@@ -21,6 +20,8 @@ from lic.metrics.features import build_features_metric
 from lic.metrics.fidelity import ms_ssim, psnr_db
 from lic.metrics.maclip import build_maclip
 from lic.metrics.metric import Card, Metric, check_images
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import MetricName
 
 Compare = Callable[[Tensor, Tensor], Tensor]
 

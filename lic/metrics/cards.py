@@ -2,8 +2,8 @@
 
 from math import inf
 
-from lic.config import MetricName
 from lic.metrics.metric import Card
+from lic.settings.names import MetricName
 
 CARDS: dict[MetricName, Card] = {
     card.name: card

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from lic.backbones.prompted import PromptedClip, load_prompted_clip
-from lic.config import CLIPIQAConfig
 from lic.metrics.cards import CARDS
 from lic.metrics.metric import Metric
+from lic.settings.metrics import CLIPIQAConfig
 
 PAIR = ("Good photo.", "Bad photo.")
 

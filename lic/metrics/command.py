@@ -16,10 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from lic.cli import fail
-from lic.config import DistortionName
 from lic.metrics.cards import CARDS
 from lic.metrics.metric import Card
 from lic.metrics.weights import how_to_get, is_here
+from lic.settings.names import DistortionName
 
 WIDTH = 120
 """Columns of the table where no terminal tells its width."""

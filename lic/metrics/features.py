@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from lic.config import FeaturesConfig
 from lic.distortions import FeatureDistortion, build_features
 from lic.distortions.features import PRESETS
 from lic.metrics.cards import CARDS
 from lic.metrics.metric import Metric
+from lic.settings.metrics import FeaturesConfig
 
 
 class Features(Metric):

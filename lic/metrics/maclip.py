@@ -28,10 +28,11 @@ from torch import Tensor
 
 from lic.backbones.prompted import Pair, PromptedClip, load_prompted_clip
 from lic.cli import unknown
-from lic.config import MACLIPConfig, MACLIPPreset
 from lic.images import pad_at_least
 from lic.metrics.cards import CARDS
 from lic.metrics.metric import Metric
+from lic.settings.metrics import MACLIPConfig
+from lic.settings.names import MACLIPPreset
 
 PAIRS: dict[MACLIPPreset, list[Pair]] = {
     "code": [

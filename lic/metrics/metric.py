@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from lic.config import MetricName
 from lic.distortions.pair import check_sizes
+from lic.settings.names import MetricName
 
 
 @dataclass(frozen=True)

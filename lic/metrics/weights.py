@@ -6,9 +6,9 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.constants import HF_HUB_CACHE
 
-from lic.backbones.demo import demo_folder
 from lic.backbones.trunks import trunk_file, trunk_source
-from lic.config import MetricName
+from lic.demo.networks import demo_folder
+from lic.settings.names import MetricName
 
 HUB_NAME, HUB_FILE = "timm/resnet50_clip.openai", "open_clip_model.safetensors"
 OPENAI_RN50 = f"https://huggingface.co/{HUB_NAME} (408 MB; hf download {HUB_NAME} {HUB_FILE})"

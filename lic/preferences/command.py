@@ -21,15 +21,15 @@ def main(argv: list[str]) -> int | None:
     name, arguments = argv[0], argv[1:]
     match name:
         case "build":
-            from lic.preferences import build
+            from lic.preferences.pcmp import build
 
             return build.main(arguments)
         case "fit":
-            from lic.preferences import fit
+            from lic.preferences.pcmp import fit
 
             return fit.main(arguments)
         case "benchmark":
-            from lic.preferences import benchmark
+            from lic.preferences.benchmark import run as benchmark
 
             benchmark.main(arguments)
             return 0

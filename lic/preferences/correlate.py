@@ -4,7 +4,7 @@
     python -m lic correlate scores.csv --prediction lpips --opinion mos --json
 
 n, SRCC, KRCC (tau-b), PLCC of the scores as they are, and after the logistics of four and five parameters
-(lic/preferences/statistics.py); a fit that failed is null, with its reason.
+(lic/preferences/benchmark/correlations.py); a fit that failed is null, with its reason.
 """
 
 import json
@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 
 from lic.cli import parse_config, unknown
-from lic.preferences.settings import CorrelateConfig
+from lic.settings.preferences import CorrelateConfig
 
 
 def main(argv: list[str]) -> None:
     """Print the correlations of two columns of a CSV file."""
     config = parse_config(CorrelateConfig, argv, "lic correlate", "Correlate scores with opinions.")
-    from lic.preferences.statistics import correlate
+    from lic.preferences.benchmark.correlations import correlate
 
     path = Path(config.inputs[0]).expanduser()
     prediction, opinion = read_columns(path, config.prediction, config.opinion)
@@ -56,7 +56,7 @@ def read_columns(path: Path, *names: str) -> list[list[float]]:
     Raises:
         ValueError: in one line: no such file or column, a cell that is no finite number (with its line).
     """
-    from lic.preferences.label_files import number, read_table
+    from lic.preferences.sets.listing import number, read_table
 
     if not path.is_file():
         raise ValueError(f"no file {path}")

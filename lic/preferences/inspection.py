@@ -20,7 +20,7 @@ from lic.images import SUFFIXES
 from lic.preferences.sets import SETS, Listing, Published, list_set, load_set, split_name
 from lic.preferences.sets.listing import differences, missing_files
 from lic.preferences.sets.manifest import read_records
-from lic.preferences.settings import InspectConfig
+from lic.settings.preferences import InspectConfig
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 _MAX_SHOWN = 20

@@ -7,7 +7,8 @@ from typing import assert_never
 import torch
 
 from lic.backbones.networks import DEFAULT, Kind, Network, build_network, demo_network
-from lic.config import TaskName, require
+from lic.settings import require
+from lic.settings.names import TaskName
 from lic.tasks.sets import DEMO_DATASET, open_set
 from lic.tasks.task import Task
 

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import TypeVar, assert_never
 
 from lic.backbones.networks import Network
-from lic.config import TaskName, require
 from lic.data.camvid import read_camvid
 from lic.data.coco import CocoImages, check_masks, read_coco
 from lic.data.coco_masks import read_coco_semantic
 from lic.data.imagenet import LabelledImages, read_folder_classes, read_imagenet
-from lic.data.scenes import SHAPES, scenes_root
 from lic.data.subset import subset
 from lic.data.voc import SemanticImages, read_voc, read_voc_boxes
+from lic.demo.scenes import SHAPES, scenes_root
 from lic.images import image_size, list_images
+from lic.settings import require
+from lic.settings.names import TaskName
 from lic.tasks.classification import Classification
 from lic.tasks.consistency import build_consistency
 from lic.tasks.detection import Detection, VocDetection

@@ -1,1 +1,1 @@
-"""Training: the codecs' module and callbacks, and the demo networks."""
+"""Training: the codecs' module, optimisers, callbacks and runs."""

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lic.codecs import save_codec
-from lic.curves.lineage import log_artifacts
 from lic.curves.results import HEADLINE, Results
-from lic.curves.tracking import log_curve, log_results
+from lic.tracking.artifacts import log_artifacts
+from lic.tracking.curves import log_curve, log_results
 from lic.training.module import CodecTraining
 from lic.training.optimizers import build_optimizer
 

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
 from lic.codecs.build import middle
-from lic.config import TrainConfig
 from lic.data.crops import Crop
 from lic.distortions import MSE_SCALE, Distortion, mse
+from lic.settings.train import TrainConfig
 from lic.training.optimizers import build_optimizer
 
 

@@ -14,7 +14,7 @@ import torch
 from pytorch_optimizer import SOAP, Muon
 
 from lic.codecs import Codec
-from lic.config import LEARNING_RATES, OptimizerName
+from lic.settings.names import LEARNING_RATES, OptimizerName
 
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 RENEWED_EVERY = 2

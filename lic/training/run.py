@@ -13,21 +13,23 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from lic.backbones.device import Precision, pick_precision
 from lic.cli import save_config
 from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import has_one_width, published_widths
 from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
-from lic.config import MetricsConfig, TrainConfig, TrainerConfig, require
 from lic.curves.naming import Curve
-from lic.curves.runs import finish_wandb, start_wandb
 from lic.curves.table import print_results
 from lic.data.crops import Crop, Crops, StepSampler, split_folder
 from lic.data.imagenet import read_imagenet
-from lic.data.scenes import scenes_root
+from lic.demo.scenes import scenes_root
+from lic.device import Precision, pick_precision
 from lic.distortions import build_distortion
 from lic.embedded import here_or_embedded
 from lic.images import list_images
+from lic.settings import require
+from lic.settings.metrics import MetricsConfig
+from lic.settings.train import TrainConfig, TrainerConfig
+from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import Judge, LastCheckpoint, RateTaskCallback, StepProgress
 from lic.training.module import CodecTraining
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
-from lic.backbones.demo import load_demo_clip
 from lic.backbones.features import Backbone, Source, load_backbone
 from lic.backbones.layers import ClipLayers, TimmLayers, TorchvisionLayers
+from lic.demo.networks import load_demo_clip
 from lic.images import read_image
 
 REAL = os.environ.get("LIC_TEST_DATA")

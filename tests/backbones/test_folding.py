@@ -10,8 +10,8 @@ from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
 from lic.backbones.clip import ClipTower
-from lic.backbones.demo import load_demo_clip
 from lic.backbones.folding import fold_batch_norms
+from lic.demo.networks import load_demo_clip
 
 
 def modified_resnet() -> nn.Module:

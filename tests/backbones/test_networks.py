@@ -18,7 +18,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from lic.backbones.description import Kind
 from lic.backbones.networks import DEFAULT, build_network, demo_network
 from lic.backbones.published import TorchNetwork
-from lic.data.drawing import draw_scene
+from lic.demo.drawing import draw_scene
 from lic.images import read_image
 from tests.support import noise_image
 

@@ -12,8 +12,8 @@ from torchvision import models
 from lic.backbones import trunks
 from lic.backbones.published import load_torchvision
 from lic.backbones.trunks import trunk_file
-from lic.config import MetricsConfig
 from lic.distortions import LPIPS, build_distortion
+from lic.settings.metrics import MetricsConfig
 from tests.untrained import write_trunk
 
 

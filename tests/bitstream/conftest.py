@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lic.codecs import Header, LoadedCodec, build_codec, load_codec, save_codec
-from lic.config import CodecName
+from lic.settings.names import CodecName
 
 WIDTHS: dict[CodecName, tuple[int, int]] = {"elic2022-official": (8, 16)}
 VBR_GRID = [0.0018, 0.013, 0.0932]

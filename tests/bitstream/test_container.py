@@ -21,7 +21,7 @@ from lic.bitstream import (
 )
 from lic.bitstream.container import MAX_WHOLE_PIXELS, TILE_PX
 from lic.codecs import SHIPPED, CodedImage, LoadedCodec
-from lic.config import CodecName
+from lic.settings.names import CodecName
 from tests.support import noise_image
 
 from .conftest import VBR_GRID, MakeCodec

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lic.bitstream import BitstreamError, decode, encode, read_stream_header
 from lic.codecs import LoadedCodec
-from lic.config import CodecName
+from lic.settings.names import CodecName
 from tests.support import noise_image
 
 from .conftest import MakeCodec

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lic.codecs import Codec, build_codec
 from lic.codecs.build import has_one_width, is_variable_rate
-from lic.config import CodecName
+from lic.settings.names import CodecName
 
 MakeCodec = Callable[..., Codec]
 GRID = (0.005, 0.02, 0.08)

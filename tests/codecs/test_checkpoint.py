@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lic.codecs import Codec, Header, load_codec, save_codec
-from lic.config import CodecName
+from lic.settings.names import CodecName
 from tests.codecs.conftest import GRID, a_point, small_widths
 
 HEADER = Header("mbt2018-mean", 8, 12, [0.01, 0.02], "mlclipsim", "demo scenes", 7, {"torch": "2.11.0"})

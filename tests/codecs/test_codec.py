@@ -10,7 +10,7 @@ from compressai.models.base import get_scale_table
 from torch import Tensor, nn
 
 from lic.codecs import Codec, build_codec
-from lic.config import CodecName
+from lic.settings.names import CodecName
 from tests.codecs.conftest import a_point, small_codec
 
 CODECS: tuple[CodecName, ...] = get_args(CodecName)

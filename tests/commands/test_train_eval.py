@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lic import __main__
-from lic.config import EvalConfig, TrainConfig
+from lic.settings.evaluate import EvalConfig
+from lic.settings.train import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 

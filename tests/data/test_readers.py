@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from lic.data.coco import read_coco
-from lic.data.drawing import draw_scene
 from lic.data.imagenet import read_imagenet
-from lic.data.scenes import SHAPES, scene_counts, scenes_root
 from lic.data.voc import read_voc
+from lic.demo.drawing import draw_scene
+from lic.demo.scenes import SHAPES, scene_counts, scenes_root
 
 REAL = os.environ.get("LIC_TEST_DATA")
 needs_real_data = pytest.mark.skipif(REAL is None, reason="LIC_TEST_DATA names no folder of real photographs")

@@ -11,7 +11,6 @@ from scipy.signal.windows import gaussian
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure, visual_information_fidelity
 
-from lic.config import DistortionName, MetricsConfig
 from lic.distortions import build_distortion
 from lic.distortions.fsim import fsim
 from lic.distortions.gmsd import gmsd
@@ -20,6 +19,8 @@ from lic.distortions.pair import comparable
 from lic.distortions.ssim import ssim, ssim_distance
 from lic.distortions.vif import vif
 from lic.images import pad_at_least, quantise
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import DistortionName
 from tests.support import noise_image
 
 NAMES: tuple[DistortionName, ...] = ("mse", "ssim", "ms-ssim", "fsim", "gmsd", "vif", "mlclipsim", "features")

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lic.backbones.demo import load_demo_clip
-from lic.config import FeatureDistance, FeaturesConfig, MetricsConfig
-from lic.data.scenes import draw_scene
+from lic.demo.networks import load_demo_clip
+from lic.demo.scenes import draw_scene
 from lic.distortions import FeatureDistortion, build_distortion, build_features
 from lic.distortions.feature_distances import DIFFERENTIABLE, feature_distances
 from lic.distortions.features import PRESETS, windows
 from lic.images import read_image
 from lic.metrics import build_metric
+from lic.settings.metrics import FeaturesConfig, MetricsConfig
+from lic.settings.names import FeatureDistance
 
 REAL = os.environ.get("LIC_TEST_DATA")
 ALL: tuple[FeatureDistance, ...] = ("cos", "l2", "swd", "wsd", "jsd", "skld")

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from lic.backbones.clip import ClipTower, load_clip_tower
-from lic.backbones.demo import load_demo_clip
-from lic.config import MetricsConfig, MLCLIPSimConfig
-from lic.data.scenes import draw_scene
+from lic.demo.networks import load_demo_clip
+from lic.demo.scenes import draw_scene
 from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim
 from lic.distortions.mlclipsim import DEMO_WEIGHTS, _one_minus_cos, clamp_unit, shift, tile
+from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from lic.config import MetricsConfig
 from lic.distortions import DISTS, LPIPS, build_distortion
 from lic.images import pad_at_least, quantise
+from lic.settings.metrics import MetricsConfig
 from tests.support import noise_image
 from tests.untrained import write_trunk
 

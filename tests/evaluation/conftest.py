@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from lic.backbones.clip import ClipTower
-from lic.backbones.demo import build_demo_clip
 from lic.codecs import Header, build_codec, save_codec
-from lic.config import CodecName
+from lic.demo.networks import build_demo_clip
 from lic.distortions import MLCLIPSim
 from lic.images import write_image
+from lic.settings.names import CodecName
 
 SIZES = ((64, 64), (64, 64), (48, 80), (64, 64), (48, 80), (33, 20))
 

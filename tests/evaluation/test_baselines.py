@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lic.config import EvalConfig
 from lic.data.coco import read_coco
-from lic.data.scenes import scenes_root
+from lic.demo.scenes import scenes_root
 from lic.evaluation.baselines import QUALITIES, PillowCoder, PillowName, baseline_coders, quality_for_bpp
 from lic.images import read_image
 from lic.metrics import psnr_db
+from lic.settings.evaluate import EvalConfig
 from tests.support import noise_image
 
 NAMES: tuple[PillowName, ...] = get_args(PillowName)

@@ -16,12 +16,12 @@ from typing import Any
 import compressai.utils.bench.codecs as bench
 import pytest
 
-from lic.config import EvalConfig
 from lic.evaluation.baselines import QPS, baseline_coders
 from lic.evaluation.binaries import BpgCoder, VideoCoder
 from lic.evaluation.coders import Coder
 from lic.images import write_image
 from lic.metrics import psnr_db
+from lic.settings.evaluate import EvalConfig
 from tests.support import noise_image
 
 PROGRAMS = ("EncoderAppStatic", "DecoderAppStatic", "TAppEncoderStatic", "TAppDecoderStatic", "bpgenc", "bpgdec")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lic.backbones.device import pick_device
 from lic.bitstream import FIXED_BYTES, read_stream_header
 from lic.codecs import load_codec
 from lic.data.imagenet import read_imagenet
-from lic.data.scenes import scenes_root
+from lic.demo.scenes import scenes_root
+from lic.device import pick_device
 from lic.evaluation.coders import LearnedCoder
 from lic.evaluation.run import checkpoint_files, learned_coders
 from lic.images import read_image

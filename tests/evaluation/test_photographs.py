@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from lic.backbones.networks import build_network
-from lic.config import TaskName
 from lic.curves.results import HEADLINE
 from lic.evaluation import measure
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.rate_task import RateTask, group_by_dataset
 from lic.metrics import psnr_db
+from lic.settings.names import TaskName
 from lic.tasks import build_tasks
 
 DATA = Path(os.environ.get("LIC_TEST_DATA", "absent"))

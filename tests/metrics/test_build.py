@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from lic.config import MetricName, MetricsConfig
 from lic.distortions.fsim import fsim
 from lic.distortions.gmsd import gmsd
 from lic.distortions.ssim import ssim
@@ -15,6 +14,8 @@ from lic.distortions.vif import vif
 from lic.images import quantise
 from lic.metrics import build_metric, ms_ssim, psnr_db
 from lic.metrics.cards import CARDS
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import MetricName
 from tests.support import noise_image
 from tests.untrained import write_trunk
 

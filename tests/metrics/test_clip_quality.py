@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lic.config import CLIPIQAConfig, MACLIPConfig, MetricsConfig
 from lic.metrics import Metric, build_metric
 from lic.metrics.maclip import PAIRS, flatness, fused
+from lic.settings.metrics import CLIPIQAConfig, MACLIPConfig, MetricsConfig
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
 VISION = {

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from lic.config import DistortionName
 from lic.metrics.cards import CARDS
 from lic.metrics.command import main
 from lic.metrics.weights import WEIGHTS, how_to_get
+from lic.settings.names import DistortionName
 from tests.untrained import write_trunk
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lic.preferences.build import main
-from lic.preferences.pcmp import PCMP, load_pcmp
+from lic.preferences.pcmp.build import main
+from lic.preferences.pcmp.files import PCMP, load_pcmp
 
 SETTINGS = ["--num_references", "4", "--pairs_per_reference", "2", "--jobs", "1", "--device", "cpu"]
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lic.backbones.demo import load_demo_classifier, load_demo_detector, load_demo_segmenter
 from lic.backbones.networks import Network, build_network
-from lic.config import TaskName
-from lic.data.scenes import SHAPES, scenes_root
+from lic.demo.networks import load_demo_classifier, load_demo_detector, load_demo_segmenter
+from lic.demo.scenes import SHAPES, scenes_root
 from lic.images import read_image
+from lic.settings.names import TaskName
 from lic.tasks import DEMO_DATASET, build_tasks
 from lic.tasks.task import Task
 from tests.tasks.scripted import Answers, plain_cocoeval

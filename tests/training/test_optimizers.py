@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lic.codecs import Codec, build_codec
-from lic.config import CodecName, OptimizerName
+from lic.settings.names import CodecName, OptimizerName
 from lic.training.optimizers import build_optimizer
 
 NAMES: list[OptimizerName] = ["adam", "soap", "muon"]

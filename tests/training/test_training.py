@@ -13,11 +13,12 @@ import torch
 from rich.console import Console
 
 from lic.codecs import build_codec, load_codec
-from lic.config import MetricsConfig, MLCLIPSimConfig, TrainConfig, TrainerConfig
 from lic.curves.results import Point, Results
 from lic.data.imagenet import read_imagenet
-from lic.data.scenes import scenes_root
+from lic.demo.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion
+from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
+from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.module import CodecTraining
 from lic.training.run import check_devices, train
 from tests.support import SMALLER_WORLD

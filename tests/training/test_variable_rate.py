@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from lic.codecs import build_codec, load_codec
-from lic.config import CodecName, MetricsConfig, TrainConfig, TrainerConfig
 from lic.distortions import MSE_SCALE, build_distortion
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import CodecName
+from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.module import CodecTraining
 
 ROOT = Path(__file__).parents[2]

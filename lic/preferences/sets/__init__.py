@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal, cast
 
 from lic.cli import unknown
-from lic.preferences.opinions import PreferenceSet
 from lic.preferences.sets import bapps, pieapp, tid
 from lic.preferences.sets.csiq import CSIQ, list_csiq
 from lic.preferences.sets.listing import Listing, Published, as_preference_set, check
 from lic.preferences.sets.live import LIVE, list_live
 from lic.preferences.sets.manifest import list_manifest, read_column_map
+from lic.preferences.sets.opinions import PreferenceSet
 from lic.preferences.sets.pipal import PIPAL, list_pipal
 
 __all__ = ["SETS", "Listing", "Published", "Split", "check", "list_set", "list_voters", "load_set", "split_name"]
@@ -40,8 +40,8 @@ def load_set(spec: str, split: Split = "test", columns: str | None = None) -> Pr
     """
     name, folder = split_name(spec)
     if name == "pcmp":
-        from lic.preferences.pcmp import as_preference_set as pairs_of
-        from lic.preferences.pcmp import load_pcmp
+        from lic.preferences.pcmp.files import as_preference_set as pairs_of
+        from lic.preferences.pcmp.files import load_pcmp
 
         pairs = pairs_of(load_pcmp(folder), split, split)  # references, and the group of voters of the same name
         return dataclasses.replace(pairs, name=f"pcmp {split}")
@@ -54,7 +54,7 @@ def list_voters(spec: str, split: str) -> list[str]:
     if not spec.startswith("pcmp:"):
         return []
     _, folder = split_name(spec)
-    from lic.preferences.pcmp import load_pcmp
+    from lic.preferences.pcmp.files import load_pcmp
 
     voters: list[str] = load_pcmp(folder).voters_of(cast(Split, split))
     return voters

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from lic.preferences.label_files import number, read_lines
-from lic.preferences.sets.listing import Entry, Files, Listing, Published
+from lic.preferences.sets.listing import Entry, Files, Listing, Published, number, read_lines
 
 CSIQ = Published(866, 30, 6, 0, 1)
 

@@ -25,8 +25,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import yaml
 
 from lic.cli import unknown
-from lic.preferences.label_files import number, read_table, read_text
-from lic.preferences.sets.listing import Entry, Listing
+from lic.preferences.sets.listing import Entry, Listing, number, read_table, read_text
 
 Better = Literal["higher", "lower"]
 

@@ -11,8 +11,7 @@ itself. Where a fifth column has a value it is used, as the authors trained with
 
 from pathlib import Path
 
-from lic.preferences.label_files import number, read_table
-from lic.preferences.sets.listing import Entry, Listing, Pair, Published
+from lic.preferences.sets.listing import Entry, Listing, Pair, Published, number, read_table
 
 PUBLISHED = {
     "test": Published(600, 40, pairs=4200),

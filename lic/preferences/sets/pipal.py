@@ -9,8 +9,7 @@ distortions, super-resolution, denoising and mixtures of them), which is the kin
 
 from pathlib import Path
 
-from lic.preferences.label_files import number, read_lines
-from lic.preferences.sets.listing import Entry, Files, Listing, Published
+from lic.preferences.sets.listing import Entry, Files, Listing, Published, number, read_lines
 
 PIPAL = Published(23200, 200, 7, 916.7, 1836.0)
 

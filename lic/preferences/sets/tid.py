@@ -10,8 +10,7 @@ opinion in spite of its name: higher is better in both.
 import re
 from pathlib import Path
 
-from lic.preferences.label_files import number, read_lines, read_table
-from lic.preferences.sets.listing import Entry, Files, Listing, Published
+from lic.preferences.sets.listing import Entry, Files, Listing, Published, number, read_lines, read_table
 
 TID2013 = Published(3000, 25, 24, 0.24242, 7.21429)
 KADID10K = Published(10125, 81, 25, 1.0, 4.93)

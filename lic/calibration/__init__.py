@@ -1,0 +1,1 @@
+"""The scale that makes one lmbda mean one rate, whatever the distortion."""

@@ -1,0 +1,241 @@
+"""The trainings and measurements of `python -m lic calibrate`; the method is in lic/calibration/command.py."""
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from lic.calibration.rounds import (
+    Calibration,
+    Round,
+    Settings,
+    print_calibrations,
+    read_calibration,
+    write_calibration,
+)
+from lic.codecs import SHIPPED, Codec, load_codec
+from lic.codecs.build import is_variable_rate
+from lic.codecs.checkpoint import LoadedCodec
+from lic.data.subset import subset
+from lic.device import pick_precision
+from lic.distortions import MSE_SCALE, Distortion, build_distortion
+from lic.embedded import here_or_embedded
+from lic.images import read_image
+from lic.settings import require
+from lic.settings.calibrate import CalibrateConfig
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import DistortionName
+from lic.settings.train import TrainConfig
+from lic.tracking.runs import finish_wandb, start_wandb
+from lic.training.callbacks import LastCheckpoint, StepProgress
+from lic.training.module import CodecTraining
+from lic.training.run import check_devices, fit, initial_codec, training_images
+
+NUM_MEASURED = 200
+BATCH = 25  # scenes measured at a time
+SPREAD = 0.15
+LEARNING_RATE = 5e-4  # the default throws a trained codec back by 10 dB
+BATCH_SIZE = 8  # scenes in a training step
+NUM_LINES = 4  # of progress in each training, where the output is no terminal
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trainings and measurements share.
+
+    Attributes:
+        training: the settings of every training but its distortion.
+        images: to train on.
+        scenes: (N, 3, H, W), some of them, whole, whose rates are averaged.
+        device: of the measurements.
+        settings: what is written beside the results.
+        command: that was given, to be written beside them.
+        folder: where results go.
+        console: where progress goes.
+    """
+
+    training: TrainConfig
+    images: list[Path]
+    scenes: Tensor
+    device: torch.device
+    settings: Settings
+    command: str
+    folder: Path
+    console: Console
+
+
+def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
+    """Find the scales, write a file for each, and print the table.
+
+    Args:
+        config: every setting.
+        command: the command line, which is written beside the results.
+        console: where progress and table go.
+
+    Raises:
+        ValueError: in one line: a checkpoint that does not do, files made with other settings, no distortion is left.
+        KeyboardInterrupt: after Ctrl-C in a training; the rounds before it are kept.
+    """
+    device = check_devices(config.trainer)
+    path = SHIPPED / "mbt2018-mean-vbr-mse.safetensors" if config.init is None else here_or_embedded(config.init)
+    loaded = load_codec(path)
+    check_start(path, loaded)
+    distortions = build_all(list(dict.fromkeys(config.distortion)), console)
+    bench = _bench(config, path, loaded, device, command, console)
+    reference = _reference(bench, loaded.codec)
+    found = []
+    for name, distortion in distortions.items():
+        try:
+            found.append(_calibrate_one(name, distortion, reference, config.rounds, loaded.codec, bench))
+        except ValueError as error:  # the others may still do
+            console.print(f"{name} is left out: {error}", highlight=False, markup=False, soft_wrap=True)
+    require(len(found) > 0, "no distortion could be calibrated")
+    print_calibrations(reference, found, console)
+    console.print(f"written: {bench.folder}/*.json", highlight=False, soft_wrap=True)
+
+
+def check_start(path: Path, loaded: LoadedCodec) -> None:
+    """Refuse, in one line, a checkpoint that holds no grid or was trained for something else than mse."""
+    header = loaded.header
+    require(is_variable_rate(header.codec) and len(header.lmbda) > 1,
+            f"checkpoint {path} is of {header.codec} for lmbda {' '.join(f'{one:g}' for one in header.lmbda)}; "
+            "calibrate starts from a variable-rate one (-vbr) with a grid of them")
+    require(header.distortion == "mse",
+            f"checkpoint {path} was trained for {header.distortion}; calibrate starts from one trained for mse")
+
+
+def build_all(names: Sequence[DistortionName], console: Console) -> dict[DistortionName, Distortion]:
+    """Return the distortions; print in one line what cannot be had.
+
+    Raises:
+        ValueError: none can be had.
+    """
+    built = {}
+    for name in names:
+        try:
+            built[name] = build_distortion(name, MetricsConfig())
+        except ValueError as error:
+            console.print(f"{name} is left out: {error}", highlight=False, markup=False, soft_wrap=True)
+    require(len(built) > 0, f"none of these distortions can be had here: {', '.join(names)}")
+    return built
+
+
+def _bench(
+    config: CalibrateConfig, path: Path, loaded: LoadedCodec, device: torch.device, command: str, console: Console
+) -> Bench:
+    header = loaded.header
+    precision = pick_precision(config.trainer.precision, device)
+    trainer = dataclasses.replace(config.trainer, precision=precision.name)
+    training = TrainConfig(
+        lmbda=header.lmbda, distortion="mse", codec=header.codec, num_channels=header.num_channels,
+        num_latent_channels=header.num_latent_channels, init=str(path), single_rate=0.0, warmup_mse=0.0,
+        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed, wandb="disabled",
+        trainer=trainer,
+    )  # fmt: skip
+    images = training_images(training, console)
+    console.print(f"{precision}", highlight=False, soft_wrap=True)
+    measured = [images[i] for i in subset([image.name for image in images], NUM_MEASURED)]
+    settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, precision.name,
+                        len(images), len(measured))  # fmt: skip
+    scenes = torch.cat([read_image(image) for image in measured])
+    return Bench(training, images, scenes, device, settings, command, Path(config.output).expanduser(), console)
+
+
+def _reference(bench: Bench, start: Codec) -> Calibration:
+    """Return what mse gives after the same number of steps, trained for unless a file tells."""
+    found = read_calibration("mse", bench.settings, bench.folder)
+    if found is None:
+        distortion = build_distortion("mse", MetricsConfig())
+        bpp = train_and_measure("mse", distortion, bench)
+        probe = probe_scales(start, distortion, bench.scenes, bench.device)
+        found = Calibration("mse", list(start.lmbdas), bpp, probe, [Round(MSE_SCALE, bpp)])
+        write_calibration(found, bench.settings, bench.command, bench.folder)
+    return found
+
+
+def _calibrate_one(
+    name: DistortionName, distortion: Distortion, reference: Calibration, most_rounds: int, start: Codec, bench: Bench
+) -> Calibration:
+    """Return a distortion's calibration, gone on with from its file and written after each round."""
+    found = read_calibration(name, bench.settings, bench.folder)
+    if found is None:
+        probe = probe_scales(start, distortion, bench.scenes, bench.device)
+        found = Calibration(name, reference.lmbda, reference.reference_bpp, probe, [])
+    found = dataclasses.replace(found, reference_bpp=reference.reference_bpp)
+    first = distortion.scale
+    while not found.is_done(most_rounds):
+        distortion.scale = found.next_scale(first)
+        found = found.with_round(Round(distortion.scale, train_and_measure(name, distortion, bench)))
+        write_calibration(found, bench.settings, bench.command, bench.folder)
+    return found
+
+
+def train_and_measure(name: DistortionName, distortion: Distortion, bench: Bench) -> list[float]:
+    """Return the mean bits per pixel at each lmbda after a training for a distortion at its present scale.
+
+    Raises:
+        ValueError: it diverged.
+        KeyboardInterrupt: Ctrl-C, once the step at hand was done.
+    """
+    bench.console.print(f"{name}: training with scale {distortion.scale:.5g}", highlight=False)
+    config = dataclasses.replace(bench.training, distortion=name)
+    pl.seed_everything(config.seed, verbose=False)
+    module = CodecTraining(initial_codec(config), distortion, config)
+    with tempfile.TemporaryDirectory(prefix="lic-calibrate-") as temporary:
+        folder = Path(temporary)
+        last = LastCheckpoint(folder, bench.console)  # it ends the training in order after Ctrl-C
+        start_wandb(config.wandb, name, {}, folder, "calibrate", name, config.lmbdas)
+        fit(module, bench.images, folder, [StepProgress(bench.console, NUM_LINES), last])
+        finish_wandb(bench.console)
+    if last.is_interrupted:
+        raise KeyboardInterrupt
+    rates = [mean_rate_distortion(module.codec, None, bench.scenes, lmbda, bench.device)[0] for lmbda in config.lmbdas]
+    require(all(math.isfinite(rate) and rate > 0 for rate in rates), f"training with scale {distortion.scale:.5g} "
+            f"diverged: bpp {' '.join(f'{rate:g}' for rate in rates)}")  # fmt: skip
+    return rates
+
+
+@torch.no_grad()
+def mean_rate_distortion(
+    codec: Codec, distortion: Distortion | None, scenes: Tensor, lmbda: float, device: torch.device
+) -> tuple[float, float]:
+    """Return the mean bits per pixel, quantised, and the mean unscaled distortion (NaN without one), in eval mode.
+
+    Args:
+        codec: variable-rate.
+        distortion: what to measure besides.
+        scenes: (N, 3, H, W), RGB in [0, 1].
+        lmbda: inside the codec's range.
+        device: where to compute.
+    """
+    codec.to(device).eval()
+    if distortion is not None:
+        distortion.to(device).eval()
+    bpp, distances = [], []
+    for image in scenes.split(BATCH):
+        output = codec(image.to(device), lmbda)
+        bpp.append(output.bpp.cpu())
+        if distortion is not None:
+            distances.append(distortion(output.reconstruction, image.to(device)).cpu())
+    return float(torch.cat(bpp).mean()), float(torch.cat(distances).mean()) if distances else math.nan
+
+
+def probe_scales(codec: Codec, distortion: Distortion, scenes: Tensor, device: torch.device) -> list[float | None]:
+    """Return, for each lmbda, the scale at which changing the gain buys no loss; None if distortion does not fall.
+
+    At the grid's ends the difference is taken to one side, and stands for its middle.
+    """
+    lowest, highest = min(codec.lmbdas), max(codec.lmbdas)
+    scales: list[float | None] = []
+    for lmbda in codec.lmbdas:
+        ends = max(lmbda * (1 - SPREAD), lowest), min(lmbda * (1 + SPREAD), highest)
+        (rate, distance), (more, less) = (mean_rate_distortion(codec, distortion, scenes, end, device) for end in ends)
+        scales.append((more - rate) / (distance - less) / math.sqrt(ends[0] * ends[1]) if distance > less else None)
+    return scales

@@ -1,0 +1,1 @@
+"""How well metrics follow machines, or people."""

@@ -1,0 +1,1 @@
+"""PCMP: pairs of distortions matched in PSNR, labelled by the votes of networks, and what is fitted on them."""

@@ -1,0 +1,1 @@
+"""Is a distortion a good loss?"""

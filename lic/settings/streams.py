@@ -1,0 +1,72 @@
+"""Settings of `lic encode`, `lic decode` and `lic info`."""
+
+from dataclasses import dataclass, field
+
+from lic.settings import require
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """Code images to .lic streams."""
+
+    inputs: list[str] = field(default_factory=list)
+    """images, folders of them, or globs (the flag may be left out: `encode photo.png`)"""
+    output: str | None = None
+    """-o: a .lic file for one image, else a folder; default beside the image"""
+    checkpoint: list[str] | None = None
+    """codecs to choose from by --lmbda; default those shipped"""
+    lmbda: float | None = None
+    """operating point; larger is better and bigger; default 0.01, or the middle of the checkpoint's range"""
+    tile: int | None = None
+    """side in px of the tiles in which large images are coded, to bound memory; a multiple of 64"""
+    jobs: int = 1
+    """images at a time, each in a process with its share of the processor's threads"""
+    device: str = "cpu"
+    """cpu, cuda, ...; streams are decoded on the kind of device that coded them"""
+
+    def __post_init__(self) -> None:
+        _check_files(self.inputs, self.tile, self.jobs)
+        require(self.lmbda is None or 0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda}")
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Decode .lic streams to PNG images."""
+
+    inputs: list[str] = field(default_factory=list)
+    """.lic files, folders of them, or globs (the flag may be left out: `decode photo.lic`)"""
+    output: str | None = None
+    """-o: a .png file for one stream, else a folder; default beside the stream"""
+    checkpoint: list[str] | None = None
+    """files to look for the streams' codecs in, before those shipped"""
+    max_pixels: int = 2**26
+    """refuse larger images before anything is allocated"""
+    tile: int | None = None
+    """side in px of the tiles in which large images are decoded, to bound memory; a multiple of 64"""
+    jobs: int = 1
+    """images at a time, each in a process"""
+    device: str = "cpu"
+    """cpu, cuda, ...; the kind that coded the stream"""
+
+    def __post_init__(self) -> None:
+        _check_files(self.inputs, self.tile, self.jobs)
+        require(self.max_pixels > 0, f"max_pixels must be positive, got {self.max_pixels}")
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """Show what .lic streams say of themselves."""
+
+    inputs: list[str] = field(default_factory=list)
+    """.lic files, folders of them, or globs (the flag may be left out: `info photo.lic`)"""
+    checkpoint: list[str] | None = None
+    """files to look for the streams' codecs in, before those shipped"""
+
+    def __post_init__(self) -> None:
+        _check_files(self.inputs, None, 1)
+
+
+def _check_files(inputs: list[str], tile: int | None, jobs: int) -> None:
+    require(len(inputs) > 0, "name at least one file, folder or glob (before lists such as --checkpoint)")
+    require(tile is None or (tile > 0 and tile % 64 == 0), f"tile must be a multiple of 64, got {tile}")
+    require(jobs > 0, f"jobs must be positive, got {jobs}")

@@ -1,0 +1,127 @@
+"""Settings of `lic train`."""
+
+import re
+from dataclasses import dataclass, field
+
+from lic.settings import require
+from lic.settings.metrics import FeaturesConfig, MLCLIPSimConfig
+from lic.settings.names import CodecName, DataName, DistortionName, OptimizerName, PrecisionName, TaskName, WandbMode
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What is handed to Lightning's Trainer unchanged."""
+
+    max_steps: int = 2000
+    """optimiser steps"""
+    accelerator: str = "auto"
+    """cpu, gpu, ..."""
+    devices: int = 1
+    """devices per node"""
+    num_nodes: int = 1
+    """machines"""
+    precision: PrecisionName = "auto"
+    """arithmetic of networks (entropy models: fp32); auto: bf16 on GPUs that have it and CPUs on which it is faster"""
+
+    def __post_init__(self) -> None:
+        require(self.max_steps > 0, f"trainer.max_steps must be positive, got {self.max_steps}")
+        require(self.devices > 0, f"trainer.devices must be positive, got {self.devices}")
+        require(self.num_nodes > 0, f"trainer.num_nodes must be positive, got {self.num_nodes}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a codec: bpp + lmbda * scale * distortion."""
+
+    lmbda: float | list[float] = 0.01
+    """rate-distortion trade-off, on CompressAI's MSE grid 0.0018 .. 0.18; several for a variable-rate codec (-vbr)"""
+    distortion: DistortionName = "mlclipsim"
+    """what the reconstruction is judged by"""
+    codec: CodecName = "mbt2018-mean"
+    """architecture"""
+    num_channels: int | None = None
+    """CompressAI's N; default as published, but 48 on the demo scenes"""
+    num_latent_channels: int | None = None
+    """CompressAI's M; default as published, but 64 on the demo scenes"""
+    data: DataName = "scenes"
+    """the embedded demo scenes, or a folder of images"""
+    data_root: str | None = None
+    """the folder for --data folder"""
+    crop_px: int = 128
+    """side of the training crops"""
+    batch_size: int = 4
+    """crops per step and device"""
+    num_workers: int = 1
+    """processes that load images"""
+    optimizer: OptimizerName = "soap"
+    """adam, or of second order, with a fraction of its steps: soap, muon"""
+    learning_rate: float | None = None
+    """peak, cosine to a hundredth of it; default the optimizer's: adam 1e-3, soap 6e-3, muon 2e-2"""
+    aux_learning_rate: float = 1e-3
+    """for the entropy bottleneck's quantiles"""
+    clip_norm: float = 1.0
+    """gradient clipping of the network's parameters"""
+    init: str | None = None
+    """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
+    single_rate: float = 0.05
+    """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
+    warmup_mse: float = 0.15
+    """share of the steps trained with mse first (any other distortion)"""
+    anchor_mse: float = 0.1
+    """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
+    ema_decay: float = 0.0
+    """0: none; else evaluate an exponential moving average"""
+    seed: int = 0
+    """of weights, crops and noise"""
+    label: str | None = None
+    """what curves call it; default the distortion"""
+    task: list[TaskName] = field(default_factory=lambda: ["imagenet-cls", "coco-det", "voc-seg"])
+    """tasks run on the decoded validation images (demo scenes only)"""
+    eval_every_n_epochs: int = 0
+    """0: code the validation images and run the tasks at the end only"""
+    limit: int | None = None
+    """use only the first so many validation images"""
+    output: str = "runs"
+    """folder that gets a folder for each run"""
+    name: str | None = None
+    """the run's folder and W&B name; default made of codec, label or distortion, lmbda"""
+    resume: str | None = None
+    """continue a run from its last.ckpt"""
+    wandb: WandbMode = "auto"
+    """auto: online with a key, else offline"""
+    mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
+    """the metric"""
+    features: FeaturesConfig = FeaturesConfig()
+    """for --distortion features"""
+    trainer: TrainerConfig = TrainerConfig()
+    """Lightning"""
+
+    def __post_init__(self) -> None:
+        for lmbda in self.lmbdas:
+            require(0 < lmbda < 1e4, f"lmbda must be positive, got {lmbda:g}; usual are 0.0018 .. 0.18")
+        require(len(self.lmbdas) > 0 and len(set(self.lmbdas)) == len(self.lmbdas),
+                f"lmbda must be one or more different numbers, got {self.lmbdas}")
+        require(len(self.lmbdas) == 1 or self.codec.endswith("-vbr"),
+                f"{self.codec} has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or its like")
+        require(self.eval_every_n_epochs >= 0, f"eval_every_n_epochs must be 0 or more, got {self.eval_every_n_epochs}")
+        for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} must be positive, got {value}")
+        require(0 <= self.single_rate <= 1, f"single_rate is a share of the steps, 0 .. 1, got {self.single_rate}")
+        require(0 <= self.warmup_mse <= 1, f"warmup_mse is a share of the steps, 0 .. 1, got {self.warmup_mse}")
+        require(self.anchor_mse >= 0, f"anchor_mse must not be negative, got {self.anchor_mse}")
+        require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
+        require(self.label is None or re.fullmatch(r"[A-Za-z0-9][\w .+-]{0,63}", self.label, re.ASCII) is not None,
+                f"label must be at most 64 letters, digits, blanks, . + - or _, got '{self.label}'")
+        require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
+        require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
+        require(len(self.task) > 0, "task is an empty list; name at least one, such as --task coco-det")
+        if self.data == "folder":
+            require(self.data_root is not None, "--data folder needs --data_root, the folder with the images")
+        else:
+            require(self.data_root is None, f"--data_root goes with --data folder, not with --data {self.data}")
+
+    @property
+    def lmbdas(self) -> list[float]:
+        """The operating points: one, or a variable-rate codec's grid."""
+        return self.lmbda if isinstance(self.lmbda, list) else [self.lmbda]

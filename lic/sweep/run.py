@@ -1,0 +1,201 @@
+"""Run every combination of a W&B grid sweep on this machine, without an account.
+
+python -m lic sweep configs/sweeps/demo.yaml                    # one run after the other, in runs/demo
+python -m lic sweep configs/sweeps/demo.yaml --jobs 2 -o runs/demo
+
+Each run has the command line that `wandb agent` would give it, its folder OUTPUT/NAME, named by the parameters that
+vary, and its log OUTPUT/NAME.log. The same command goes on after an interruption: complete runs are skipped, runs
+with a last.ckpt resumed, others started anew. Ctrl-C has the runs save and stop; a second one kills them.
+A sweep's program train.py is `lic train` where no such file is.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import yaml
+from safetensors import SafetensorError, safe_open
+
+from lic.cli import parse_config
+from lic.embedded import here_or_embedded
+from lic.settings import require
+from lic.settings.sweep import SweepConfig
+from lic.sweep.file import Run, read_sweep
+
+POLL_SECONDS = 0.2
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a sweep; return the exit code: 1 if a run failed, 130 after Ctrl-C."""
+    config = parse_config(SweepConfig, argv, "lic sweep", str(__doc__))
+    path = here_or_embedded(config.inputs[0])
+    output = Path(config.output or f"runs/{path.stem}")
+    runs = read_sweep(path, output)
+    with _locked(output) as lock:
+        unfinished = [run for run in runs if not is_complete(run.folder)]
+        for run in unfinished:
+            _check_folder(run.folder)
+        _tell(f"{path}: {len(runs)} runs in {output}, {len(runs) - len(unfinished)} of them complete already")
+        for folder in (run.folder for run in runs if run not in unfinished):
+            if (folder / "config.yaml").is_file() and not any(folder.glob("*.json")):
+                _tell(f"{folder.name}  complete, but not judged; do so with: python -m lic eval --checkpoint {folder}")
+        return _Sweep(config.jobs, lock).run(unfinished)
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether a run's folder holds the codec of its last step; `--eval_every_n_epochs` writes earlier ones."""
+    codec, settings = folder / "codec.safetensors", folder / "config.yaml"
+    if not codec.is_file() or not settings.is_file():
+        return codec.is_file()
+    try:
+        with safe_open(codec, "np") as file:
+            steps = json.loads((file.metadata() or {})["lic"])["steps"]
+        return bool(steps >= yaml.safe_load(settings.read_text())["trainer"]["max_steps"])
+    except (SafetensorError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{codec} or config.yaml beside it is damaged; move {folder} away") from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is in the way of a run and was not left by an earlier start of it."""
+    require(not folder.exists() or folder.is_dir(), f"{folder} is in the way: it is no folder")
+    is_ours = not folder.exists() or (folder / "config.yaml").is_file() or (folder / "last.ckpt").is_file()
+    require(is_ours or not any(folder.iterdir()), f"{folder} is in the way: it is not a run's folder; move it")
+
+
+@dataclass
+class _Job:
+    """A run at work."""
+
+    run: Run
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_start: int  # an earlier start's lines end there
+    start: float
+
+    @property
+    def name(self) -> str:
+        return self.run.folder.name
+
+    @property
+    def minutes(self) -> str:
+        return f"{(time.monotonic() - self.start) / 60:.1f} min"
+
+    def last_line(self) -> str:
+        """Return the last line of the log that says something."""
+        text = self.log.read_bytes()[self.log_start :].decode(errors="replace")
+        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
+
+
+class _Sweep:
+    """Keeps so many runs at work until all are done."""
+
+    def __init__(self, num_jobs: int, lock: int) -> None:
+        self.num_jobs, self.lock = num_jobs, lock
+        self.jobs: list[_Job] = []
+        self.num_failed = self.num_interrupts = 0
+
+    def run(self, runs: Sequence[Run]) -> int:
+        """Run them; return the exit code."""
+        waiting = list(runs)
+        with _handling_interrupts(self._interrupt):
+            try:
+                while self.jobs or (waiting and not self.num_interrupts):
+                    while waiting and len(self.jobs) < self.num_jobs and not self.num_interrupts:
+                        self._start(waiting.pop(0))
+                    time.sleep(POLL_SECONDS)
+                    for job in [job for job in self.jobs if job.process.poll() is not None]:
+                        self.jobs.remove(job)
+                        self._report(job)
+            finally:
+                for job in self.jobs:
+                    job.process.send_signal(signal.SIGINT)
+        if self.num_interrupts:
+            _tell("interrupted; the same command goes on")
+            return 130
+        _tell(f"{len(runs) - self.num_failed} done, {self.num_failed} failed")
+        return 1 if self.num_failed else 0
+
+    def _start(self, run: Run) -> None:
+        command, log = run.command, run.folder.with_name(f"{run.folder.name}.log")
+        is_resumed = (run.folder / "last.ckpt").is_file()
+        try:
+            if is_resumed:
+                command = [*command, f"--resume={run.folder / 'last.ckpt'}"]
+            elif run.folder.exists():  # interrupted before its first checkpoint; train.py would make NAME-2
+                shutil.rmtree(run.folder)
+            with log.open("ab") as file:
+                job = _Job(run, self._spawn(command, file), log, file.tell(), time.monotonic())
+        except OSError as error:
+            self.num_failed += 1
+            _tell(f"{run.folder.name}  cannot be started: {error}")
+            return
+        self.jobs.append(job)
+        if self.num_interrupts:  # while it was being started
+            job.process.send_signal(signal.SIGINT)
+        _tell(f"{job.name}  {'resumed' if is_resumed else 'started'}")
+
+    def _spawn(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        num_threads = max(len(os.sched_getaffinity(0)) // self.num_jobs, 1)
+        environment = {"OMP_NUM_THREADS": str(num_threads), "PYTHONUNBUFFERED": "1", **os.environ}
+        # a process group of its own: the terminal's Ctrl-C reaches us alone, and each run gets it once, from us
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                stderr=subprocess.STDOUT, process_group=0, pass_fds=(self.lock,))  # fmt: skip
+
+    def _interrupt(self) -> None:
+        self.num_interrupts += 1
+        for job in self.jobs:
+            job.process.send_signal(signal.SIGINT if self.num_interrupts == 1 else signal.SIGKILL)
+
+    def _report(self, job: _Job) -> None:
+        code = job.process.returncode
+        if code == 0:
+            _tell(f"{job.name}  done in {job.minutes}")
+        elif self.num_interrupts:
+            _tell(f"{job.name}  stopped after {job.minutes}")
+        else:
+            self.num_failed += 1
+            _tell(f"{job.name}  failed after {job.minutes} (exit code {code}): {job.last_line()}  [{job.log}]")
+
+
+@contextlib.contextmanager
+def _handling_interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Call it on Ctrl-C, and when we are told to end or lose the terminal, instead of leaving the runs behind."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupt()
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signals.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _locked(output: Path) -> Iterator[int]:
+    """Hold a lock on the folder, which the runs inherit: none is started twice, even if a sweep was killed alone."""
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another sweep, or a run that one left behind, is at work in {output}") from error
+        yield file.fileno()
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,91 @@
+"""`python -m lic dashboard`: a saved W&B workspace that compares all runs of a project.
+
+    python -m lic dashboard --project lic
+    python -m lic dashboard --project lic --entity my-team --task coco-det voc-seg
+
+It needs the package wandb-workspaces (`pip install 'lic[dashboard]'`), a W&B account and the network.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import wandb
+
+from lic.curves.results import FULL_REFERENCE, HEADLINE
+from lic.settings import require
+from lic.tracking.curves import CHART, LINES
+from lic.tracking.runs import PROJECT, has_key
+
+if TYPE_CHECKING:
+    import wandb_workspaces.workspaces as ws
+
+USUAL_TASKS = ("imagenet-cls", "coco-det", "voc-seg")
+NAME = "rate-task curves"
+
+
+def main(argv: list[str]) -> None:
+    """Save a workspace with rate-task curves, media and training curves in a W&B project, and print its address."""
+    parser = argparse.ArgumentParser("python -m lic dashboard", description=main.__doc__)
+    parser.add_argument("--project", default=PROJECT, help="W&B project (%(default)s)")
+    parser.add_argument("--entity", help="W&B user or team (the account's default)")
+    parser.add_argument("--task", nargs="+", choices=HEADLINE, default=USUAL_TASKS, metavar="TASK",
+                        help=f"tasks to show (%(default)s); of {', '.join(HEADLINE)}")  # fmt: skip
+    options = parser.parse_args(argv)
+    require(
+        has_key(),
+        "the dashboard is kept by W&B and this machine is not logged in: run `wandb login` first "
+        "(curves without an account: `python -m lic curves results/*.json`)",
+    )
+    try:
+        entity = options.entity or wandb.Api().default_entity
+        workspace = build_workspace(entity, options.project, options.task).save()
+    except (wandb.Error, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"W&B did not take the dashboard of project {options.project}: {reason}") from error
+    print(f"dashboard: {workspace.url}")
+
+
+def build_workspace(entity: str, project: str, tasks: Sequence[str]) -> "ws.Workspace":
+    """Return a workspace: a section for each task, one for what needs no task, media, and training.
+
+    Args:
+        entity: W&B user or team.
+        project: its project.
+        tasks: of `HEADLINE`.
+
+    Raises:
+        ValueError: the package is not installed.
+    """
+    try:
+        import wandb_workspaces.reports.v2 as wr
+        import wandb_workspaces.workspaces as ws
+    except ImportError as error:
+        raise ValueError("the dashboard needs the package wandb-workspaces: pip install 'lic[dashboard]'") from error
+
+    def curves(name: str) -> list["ws.Panel"]:
+        chart = wr.CustomChart.from_table(f"rate_task/{name}", LINES, {"title": f"{name} over bpp", "xname": "bpp"})
+        chart.chart_name = CHART
+        score = f"rate_task/{name}/score"
+        lines = wr.LinePlot(title=f"{name} by run", x="rate_task/bpp", y=[score], title_x="bpp", max_runs_to_show=100)
+        points = wr.ScatterPlot(title=f"{name}, last point of each run", x=wr.SummaryMetric("rate_task/bpp"),
+                                y=wr.SummaryMetric(score))  # fmt: skip
+        return [chart, lines, points]
+
+    sections = [ws.Section(name=f"rate_task/{task}", panels=curves(task), is_open=True) for task in tasks]
+    quality = [panel for name in FULL_REFERENCE for panel in curves(name)[:2]]
+    shown = ["samples/original", "samples/reconstruction"]
+    media = [
+        wr.MediaBrowser(title="samples", media_keys=shown, num_columns=2),
+        wr.MediaBrowser(title="figures", media_keys=["rate_task/figures/curves", "rate_task/figures/reconstructions"]),
+    ]
+    steps = [f"train/{name}" for name in ("bpp", "distortion", "psnr_db")]
+    training = [wr.LinePlot(title=name, x="trainer/global_step", y=[name], max_runs_to_show=100) for name in steps]
+    sections += [
+        ws.Section(name="full-reference qualities", panels=quality),
+        ws.Section(name="media", panels=media, is_open=True),
+        ws.Section(name="training", panels=training),
+    ]
+    columns = ["run:displayName", "run:tags", "summary:rate_task/bpp", *(f"summary:rate_task/{t}/score" for t in tasks)]
+    runs = ws.RunsetSettings(groupby=[ws.Metric("Group")], pinned_columns=columns)
+    return ws.Workspace(entity=entity, project=project, name=NAME, sections=sections, runset_settings=runs)
