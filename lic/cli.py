@@ -105,7 +105,8 @@ class Parser(jsonargparse.ArgumentParser):
         for flag, action in zip(self._flags(), self._shown(), strict=True):
             choices = re.search(r"Literal\[([^\]]*)\]", str(getattr(action, "_typehint", "")))
             text = re.split(r" \(type:|After applying| after applying", str(action.help))[0].strip()
-            names = f" {{{choices[1]}}}".replace("'", "") if choices else ""
+            guest = " or FILE.py" if "GuestFile" in str(getattr(action, "_typehint", "")) else ""
+            names = f" {{{choices[1]}}}{guest}".replace("'", "") if choices else ""
             default = "" if action.default in (None, "==SUPPRESS==") else f" [{_show(action.default)}]"
             lines.append(f"  {flag:24} {text}{names}{default}")
         return "\n".join(lines) + "\n"
@@ -233,6 +234,7 @@ class _Dumper(yaml.SafeDumper):
     """Quotes strings such as 1e-3, which YAML 1.1 takes for strings and the parser for numbers."""
 
 
+_Dumper.add_multi_representer(str, lambda dumper, value: dumper.represent_str(str(value)))  # a guest's file
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("+-.0123456789"))
 
 

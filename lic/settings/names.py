@@ -1,6 +1,14 @@
-"""What can be chosen by name."""
+"""What can be chosen by name.
+
+These lists answer `--help` and mistyped names at once, without torch; a test holds that they are the rooms' cards.
+"""
 
 from typing import Literal
+
+from jsonargparse.typing import restricted_string_type
+
+GuestFile = restricted_string_type("GuestFile", r".+\.py", docstring="A Python file that defines CARD.")
+"""Stands where a name is expected (lic/guests.py)."""
 
 CodecName = Literal[
     "bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018",
