@@ -74,6 +74,9 @@ class Parser(jsonargparse.ArgumentParser):
             return self._unknown(unknown[1], "--")
         if unknown := re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message):
             return self._unknown(f"{unknown[1]}.{unknown[2]}", "--")
+        if group := re.search(r'"([\w.]+)":\s*Unable to load config .(\S*).\s', message):
+            own = [flag.removeprefix("--") for flag in self._flags() if flag.startswith(f"--{group[1]}.")]
+            return f"{group[1]} '{group[2]}' is not valid: it is several settings. Choose from: {', '.join(own)}"
         if match := re.match(r'Parser key "([\w.]+)":\s*(.*)', message, re.S):
             return self._wrong_value(match[1], match[2])
         return message
@@ -82,8 +85,10 @@ class Parser(jsonargparse.ArgumentParser):
         if not name.startswith("-") and not prefix:
             return f"unexpected value '{name}': a setting takes one value unless it is a list"
         flags = [flag for flag in self._flags() if not prefix or flag not in ("--help", "--config", "--print_config")]
-        near = difflib.get_close_matches(prefix + name, flags, n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0].removeprefix(prefix)}'?" if near else "."
+        meant = {f"--{flag.removeprefix('--').rpartition('.')[2]}": flag for flag in flags}  # left without its group
+        meant |= {flag: flag for flag in flags}
+        near = difflib.get_close_matches(prefix + name, meant, n=1, cutoff=0.5)
+        hint = f"; did you mean '{meant[near[0]].removeprefix(prefix)}'?" if near else "."
         return f"setting '{name}' is unknown{hint} Choose from: {', '.join(f.removeprefix(prefix) for f in flags)}"
 
     def _wrong_value(self, key: str, detail: str) -> str:

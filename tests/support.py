@@ -6,7 +6,7 @@ from torch import Tensor
 SMALLER_WORLD = "16,24"
 """LIC_SCENES of tests for which 64 training scenes are too many, or 16 validation scenes too few."""
 TRAIN = ["--trainer.max_steps", "2", "--num_channels", "8", "--num_latent_channels", "12", "--batch_size", "2",
-         "--num_workers", "0", "--limit", "2"]  # fmt: skip
+         "--num_workers", "0", "--eval.limit", "2"]  # fmt: skip
 
 
 def shorten(command: list[str]) -> list[str]:

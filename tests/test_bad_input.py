@@ -33,7 +33,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def folder_flags(folder: Path) -> list[str]:
-    output = ["--output", str(folder.parent / "runs"), "--wandb", "disabled"]
+    output = ["--output", str(folder.parent / "runs"), "--wandb.mode", "disabled"]
     return ["--data", "folder", "--data_root", str(folder), *output]
 
 
@@ -46,7 +46,7 @@ def test_unreadable_image_is_named_skipped_and_counted(photos: Path, capsys: pyt
     (photos / "03.png").write_bytes((photos / "03.png").read_bytes()[:500])  # of those trained on
     (photos / "00.png").write_text("no image")  # of those held out
     write_image(noise_image(0, 140, 140), photos / "001.png")
-    arguments = shorten(["train.py", *folder_flags(photos), "--trainer.max_steps", "9", "--limit", "9"])[1:]
+    arguments = shorten(["train.py", *folder_flags(photos), "--trainer.max_steps", "9", "--eval.limit", "9"])[1:]
     arguments[arguments.index("2")] = "9"
     with pytest.raises(SystemExit):
         train(arguments)  # the only image held out is the one that cannot be read

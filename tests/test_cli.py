@@ -15,7 +15,7 @@ import yaml
 
 from lic import __main__
 from lic.cli import command_line, parse_config, reporting_mistakes, save_config, with_resumed_config
-from lic.settings.evaluate import EvalConfig
+from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
 from lic.settings.metrics import MLCLIPSimConfig
 from lic.settings.names import CodecName, DistortionName
 from lic.settings.train import TrainConfig, TrainerConfig
@@ -86,10 +86,10 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         (["--codec=mbt2018-men"], "codec 'mbt2018-men' is unknown; did you mean 'mbt2018-mean'? "
                                   f"Choose from: {', '.join(get_args(CodecName))}"),
         (["--distortion", "zzz"], f"distortion 'zzz' is unknown. Choose from: {DISTORTIONS}"),
-        (["--task", "coco-det", "voc-sg"], "task 'voc-sg' is unknown; did you mean 'voc-seg'? "
+        (["--eval.task", "coco-det", "voc-sg"], "eval.task 'voc-sg' is unknown; did you mean 'voc-seg'? "
                                            "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
                                            "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
-        (["--task=coco-dt"], "task 'coco-dt' is unknown; did you mean 'coco-det'? "
+        (["--eval.task=coco-dt"], "eval.task 'coco-dt' is unknown; did you mean 'coco-det'? "
                              "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
                                            "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
         (["--trainer.precision", "bf16"], "trainer.precision 'bf16' is unknown; did you mean 'bf16-mixed'? "
@@ -122,8 +122,13 @@ def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], messa
         (["--warmup_mse", "1.5"], "warmup_mse is a share of the steps, 0 .. 1, got 1.5"),
         (["--ema_decay", "1"], "ema_decay must be in 0 .. 1, got 1.0"),
         (["--crop_px", "0"], "crop_px must be positive, got 0"),
-        (["--limit", "0"], "limit must be positive, got 0"),
-        (["--task"], "task is an empty list; name at least one, such as --task coco-det"),
+        (["--eval.limit", "0"], "limit must be positive, got 0"),
+        (["--eval.task"], "task is an empty list; name at least one, such as coco-det"),
+        (["--eval.every_n_steps", "-1"], "eval.every_n_steps must be 0 or more, got -1"),
+        (["--eval.baseline", "jpeg", "vtm"], "eval.baseline vtm takes programs of yours; compare with it by lic eval"),
+        (["--data", "folder", "--data_root", "x", "--eval.task", "coco-det"],
+         "--eval.task needs --eval.data_root, the folder with labelled images; without either, the held-out images of "
+         "--data_root are coded and no task judges them"),
         (["--data", "folder"], "--data folder needs --data_root, the folder with the images"),
         (["--data_root", "x"], "--data_root goes with --data folder, not with --data scenes"),
     ],
@@ -141,6 +146,11 @@ def test_impossible_value(capsys: pytest.CaptureFixture[str], words: list[str], 
         ("distortion: mlclip", f"distortion 'mlclip' is unknown; did you mean 'mlclipsim'? Choose from: {DISTORTIONS}"),
         ("trainer:\n  max_steps: many", "trainer.max_steps 'many' is not valid: expected int"),
         ("lmbda: -1", "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
+        ("task: [coco-det]", "setting 'task' is unknown; did you mean 'eval.task'? "),  # as before 2026-11-26
+        ("limit: null", "setting 'limit' is unknown; did you mean 'eval.limit'? "),
+        ("eval_every_n_epochs: 0", "setting 'eval_every_n_epochs' is unknown; did you mean 'eval.every_n_steps'? "),
+        ("wandb: auto", "wandb 'auto' is not valid: it is several settings. Choose from: wandb.project, wandb.entity, "
+                        "wandb.mode, wandb.tags"),
     ],
 )
 def test_mistake_in_yaml(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, expected: str) -> None:
@@ -198,6 +208,10 @@ def test_command_line(argv: list[str], expected: str, monkeypatch: pytest.Monkey
     assert command_line() == expected
 
 
+def judged(*task: Any, **settings: Any) -> TrainingEvalConfig:
+    return TrainingEvalConfig(task=list(task), **settings)
+
+
 def test_later_overrides_earlier(tmp_path: Path) -> None:
     file = yaml_file(tmp_path, "lmbda: 0.02\nseed: 5\ntrainer:\n  max_steps: 7\n")
     assert parse() == TrainConfig()
@@ -207,19 +221,20 @@ def test_later_overrides_earlier(tmp_path: Path) -> None:
     before = parse("--lmbda", "0.03", "--trainer.devices", "2", "--config", file)
     assert before == TrainConfig(lmbda=0.02, seed=5, trainer=TrainerConfig(max_steps=7, devices=2))
     other = tmp_path / "other.yaml"
-    other.write_text("lmbda: 1e-2\ntask: [voc-seg]\n")  # YAML 1.1 would read 1e-2 as a string
+    other.write_text("lmbda: 1e-2\neval:\n  task: [voc-seg]\n")  # YAML 1.1 would read 1e-2 as a string
     both = parse("--config", file, "--config", str(other), "--seed=6")
-    assert both == TrainConfig(lmbda=0.01, seed=6, task=["voc-seg"], trainer=TrainerConfig(max_steps=7))
+    assert both == TrainConfig(lmbda=0.01, seed=6, eval=judged("voc-seg"), trainer=TrainerConfig(max_steps=7))
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("--task coco-det", TrainConfig(task=["coco-det"])),
-        ("--task=coco-det", TrainConfig(task=["coco-det"])),
-        ("--task coco-det voc-seg --seed 1", TrainConfig(task=["coco-det", "voc-seg"], seed=1)),
-        ("--task=['coco-det','voc-seg']", TrainConfig(task=["coco-det", "voc-seg"])),  # as W&B sweeps write lists
-        ("--task coco-det --task voc-seg", TrainConfig(task=["voc-seg"])),
+        ("--eval.task coco-det", TrainConfig(eval=judged("coco-det"))),
+        ("--eval.task=coco-det", TrainConfig(eval=judged("coco-det"))),
+        ("--eval.task coco-det voc-seg --seed 1", TrainConfig(eval=judged("coco-det", "voc-seg"), seed=1)),
+        ("--eval.task=['coco-det','voc-seg']",  # as W&B sweeps write lists
+         TrainConfig(eval=judged("coco-det", "voc-seg"))),
+        ("--eval.task coco-det --eval.task voc-seg", TrainConfig(eval=judged("voc-seg"))),
         ("--mlclipsim.layers 1 3 --mlclipsim.weights 1 0.5 2e-1",
          TrainConfig(mlclipsim=MLCLIPSimConfig(layers=[1, 3], weights=[1, 0.5, 0.2]))),
         ("--mlclipsim.layers=[1,3]", TrainConfig(mlclipsim=MLCLIPSimConfig(layers=[1, 3]))),
@@ -236,10 +251,10 @@ def test_lists_of_paths() -> None:
 
 def test_print_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as exit_:
-        parse("--lmbda", "0.02", "--task", "coco-det", "--trainer.max_steps=9", "--print_config")
+        parse("--lmbda", "0.02", "--eval.task", "coco-det", "--trainer.max_steps=9", "--print_config")
     assert exit_.value.code == 0
     printed = capsys.readouterr().out
-    expected = TrainConfig(lmbda=0.02, task=["coco-det"], trainer=TrainerConfig(max_steps=9))
+    expected = TrainConfig(lmbda=0.02, eval=judged("coco-det"), trainer=TrainerConfig(max_steps=9))
     assert yaml.safe_load(printed) == dataclasses.asdict(expected)
     assert parse("--config", yaml_file(tmp_path, printed)) == expected
 
@@ -249,7 +264,8 @@ def test_print_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     [
         TrainConfig(),
         TrainConfig(
-            lmbda=1e-5, data="folder", data_root="/a b/ü: #1", name="1e-3", task=["voc-seg"], limit=3, output="null",
+            lmbda=1e-5, data="folder", data_root="/a b/ü: #1", name="1e-3", output="null",
+            eval=judged("voc-seg", limit=3, data_root="/voc"),
             mlclipsim=MLCLIPSimConfig(layers=[0, 5], weights=[0.1, 1, 1e-7]),
             trainer=TrainerConfig(precision="32-true"),
         ),
@@ -333,7 +349,7 @@ def test_help_shows_every_setting_once(script: str, config: type) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     shown = re.findall(r"^  --([\w.]+) +(\S.*)$", done.stdout, re.M)
     assert [name for name, _ in shown] == ["help", "config", "print_config", *setting_names(config)]
-    assert len(done.stdout.splitlines()) < 60, "help fits on one screen"
+    assert len(done.stdout.splitlines()) < 70, "help fits on one screen"
     texts = dict(shown)
     if config is TrainConfig:
         assert texts["lmbda"].startswith("rate-distortion trade-off") and texts["lmbda"].endswith("[0.01]")
@@ -347,5 +363,6 @@ def test_mistake_in_a_script_answers_without_torch(script: str) -> None:
     code += "except SystemExit as exit: print(exit.code, 'torch' in sys.modules)"
     done = run("-c", code)
     assert done.stdout == "2 False\n"
-    assert done.stderr.startswith(f"{script}: setting '--lmit' is unknown; did you mean '--limit'? ")
+    meant = {"train.py": "--eval.limit", "eval.py": "--limit"}[script]
+    assert done.stderr.startswith(f"{script}: setting '--lmit' is unknown; did you mean '{meant}'? ")
     assert done.stderr.count("\n") == 1

@@ -32,6 +32,7 @@ from lic.settings import require
 from lic.settings.calibrate import CalibrateConfig
 from lic.settings.metrics import MetricsConfig
 from lic.settings.names import DistortionName
+from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig
 from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import LastCheckpoint, StepProgress
@@ -136,10 +137,11 @@ def _bench(
     training = TrainConfig(
         lmbda=header.lmbda, distortion="mse", codec=header.codec, num_channels=header.num_channels,
         num_latent_channels=header.num_latent_channels, init=str(path), single_rate=0.0, warmup_mse=0.0,
-        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed, wandb="disabled",
+        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed,
+        wandb=WandbConfig(mode="disabled"),
         trainer=trainer,
     )  # fmt: skip
-    images = training_images(training, console)
+    images = training_images(training, console)[0]
     console.print(f"{precision}", highlight=False, soft_wrap=True)
     measured = [images[i] for i in subset([image.name for image in images], NUM_MEASURED)]
     settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, precision.name,

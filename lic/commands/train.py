@@ -4,6 +4,7 @@ lic train --lmbda 0.01 --distortion mlclipsim            # on the embedded demo 
 lic train --lmbda 0.01 --distortion mse
 lic train --data folder --data_root ~/photos --lmbda 0.0067
 lic train --config configs/train/demo.yaml --trainer.max_steps 2000
+lic train --data folder --data_root ~/photos --eval.task coco-det --eval.data_root ~/coco --eval.every_n_steps 2000
 lic train --resume runs/NAME/last.ckpt
 """
 
@@ -27,7 +28,6 @@ def main(argv: Sequence[str], program: str = PROGRAM) -> int:
     with reporting_mistakes(name):
         from rich.console import Console  # after the settings, so that --help and mistakes answer at once
 
-        from lic.evaluation.judge import Judge
         from lic.training.run import train
 
-        return train(config, Judge, Console(), program)
+        return train(config, Console(), program)

@@ -18,7 +18,7 @@ from lic.curves.naming import Curve, file_stems
 from lic.curves.results import HEADLINE, Point, Results, read_environment
 from lic.demo.scenes import cache_folder
 from lic.distortions import MLCLIPSim
-from lic.evaluation.baselines import PillowCoder, PillowName, quality_for_bpp
+from lic.evaluation.baselines import PillowCoder, quality_for_bpp
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import (
     Progress,
@@ -32,6 +32,7 @@ from lic.evaluation.evaluate import (
 from lic.evaluation.measure import Similarity
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
+from lic.settings.names import BaselineName
 from lic.tasks import Task
 
 NUM_SAMPLES = 6
@@ -46,7 +47,8 @@ class RateTask:
         images: their files, no two alike.
         tasks: what judges them.
         metric: ML-CLIPSim in eval mode; None: not measured.
-        folder: gets the records of what was done, so that it is not done again, and samples; None: neither.
+        folder: gets the records of what was done, so that it is not done again, and samples; None: neither. It may be
+            set later, as `shard` and `num_samples` may.
         config: the run's settings, for the results files.
         shard: this process's part of the work.
         num_samples: how many images' reconstructions are kept; None: all.
@@ -65,9 +67,9 @@ class RateTask:
     ) -> None:
         self.dataset, self.images, self.tasks, self.metric = dataset, list(images), list(tasks), metric
         self.folder, self.config, self.shard = folder, config or {}, shard
-        self._num_samples = num_samples
+        self.num_samples = num_samples
+        self._stems: dict[Curve, str] = {}
         self._similarity = Similarity(metric) if metric else None
-        self.console = Console(stderr=True, quiet=shard.rank > 0)
 
     @cached_property
     def originals(self) -> list[Record]:
@@ -88,16 +90,20 @@ class RateTask:
         return self._scores(self.originals)
 
     def results(self, coders: Sequence[Coder]) -> list[Results]:
-        """Return one result per codec, distortion, label and seed, its operating points in order of rate."""
+        """Return one result per codec, distortion, label and seed, its operating points in order of rate.
+
+        Processes that share the work have asked for the ceiling before, all of them or rank 0; the others than rank 0
+        return nothing.
+        """
         curves = [Curve(coder.codec, coder.distortion, coder.label, coder.seed) for coder in coders]
         found = list(dict.fromkeys(curves))
-        stems = dict(zip(found, file_stems(found), strict=True))
-        ceiling = self.ceiling
+        self._stems |= zip(found, file_stems(found), strict=True)
+        ceiling = {} if self.shard.rank else self.ceiling
         self._write_originals()
         self.shard.barrier()  # before anybody looks which samples there are
         points: dict[Curve, list[Point]] = {}
         for coder, curve in zip(coders, curves, strict=True):
-            records = self._evaluate(coder, stems[curve])
+            records = self._evaluate(coder, curve)
             if self.shard.rank == 0:
                 point = average(coder, records, self._scores(records))
                 points.setdefault(curve, []).append(point)
@@ -111,13 +117,22 @@ class RateTask:
             for curve, group in points.items()
         ]  # fmt: skip
 
-    def _evaluate(self, coder: Coder, stem: str) -> list[Record]:
+    def _evaluate(self, coder: Coder, curve: Curve) -> list[Record]:
         key = records_key(self.images, coder.fingerprint, self._metric_digest, *self._judges)
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
-        place = self._samples / stem / (f"q{coder.quality}" if coder.lmbda is None else f"lmbda-{coder.lmbda:g}")
+        place = self._place(curve, coder)
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
             return evaluate(coder, self._batches, self.tasks, self._similarity, records, self.shard, progress, samples)
+
+    def _place(self, curve: Curve, setting: Coder | Point) -> Path:
+        name = f"q{setting.quality}" if setting.lmbda is None else f"lmbda-{setting.lmbda:g}"
+        return self._samples / self._stems[curve] / name
+
+    def sample_files(self, curve: Curve, point: Point) -> list[tuple[Path, Path]]:
+        """Return the files of each sampled original and of what a codec of the latest results made of it."""
+        place = self._place(curve, point)
+        return [(self._samples / "original" / name, place / name) for name in self.sampled.values()]
 
     @property
     def _judges(self) -> list[str]:
@@ -141,7 +156,7 @@ class RateTask:
     @property
     def sampled(self) -> dict[Path, str]:
         """File names of the images whose reconstructions are kept."""
-        return _sample_names(self.images[: self._num_samples]) if self.folder else {}
+        return _sample_names(self.images[: self.num_samples]) if self.folder else {}
 
     def _scores(self, records: Sequence[Record]) -> Scores:
         """Return each task's scores; where several networks judge a task, their mean under the task's own name."""
@@ -176,15 +191,23 @@ class RateTask:
         names = {task.name: task.classes for task in self.tasks}
         (self._samples / "classes.json").write_text(json.dumps(names, indent=1), encoding="utf-8")
 
-    def comparable(self, names: Sequence[PillowName], bpp: float) -> list[Coder]:
-        """Return each baseline at the quality whose rate on these images is nearest to a rate."""
-        images = [read_image(path) for path in self.images]
-        return [PillowCoder(name, quality_for_bpp(name, images, bpp)) for name in names]
+    def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
+        """Return each of Pillow's baselines at the quality whose rate on these images is nearest to a rate."""
+        images = [read_image(path) for path in self.images] if names else []
+        coders: list[Coder] = []
+        for name in names:
+            match name:
+                case "vtm" | "hm" | "bpg":
+                    raise AssertionError("refused by the settings")
+                case _:
+                    coders.append(PillowCoder(name, quality_for_bpp(name, images, bpp)))
+        return coders
 
     @contextmanager
     def _progress(self, name: str) -> Iterator[Progress]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Bars(*columns, TimeRemainingColumn(), console=self.console) as bars:
+        console = Console(stderr=True, quiet=self.shard.rank > 0)
+        with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
             bar = bars.add_task(name, total=len(self.images))
             yield lambda done, total: bars.update(bar, completed=done, total=total)
 

@@ -8,7 +8,7 @@ interruption cut short is no JSON, and its batch is done again.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,15 +91,20 @@ def _code() -> str:
 
 
 class Shard(NamedTuple):
-    """This process among those that share an evaluation (`torchrun`)."""
+    """This process among those that share an evaluation: `torchrun`'s, or a training's.
+
+    Attributes:
+        wait: how they wait for each other.
+    """
 
     rank: int = 0
     world: int = 1
+    wait: Callable[[], object] = torch.distributed.barrier
 
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.world > 1:
-            torch.distributed.barrier()
+            self.wait()
 
 
 WHOLE = Shard()

@@ -4,27 +4,42 @@ from dataclasses import dataclass, field
 
 from lic.settings import require
 from lic.settings.metrics import MLCLIPSimConfig
-from lic.settings.names import BaselineName, TaskName, WandbMode
+from lic.settings.names import BaselineName, TaskName
+from lic.settings.tracking import WandbConfig
 
 
 @dataclass(frozen=True)
-class EvalConfig:
-    """Code images to real bytes, decode them, and let task networks judge."""
+class JudgeConfig:
+    """What judges decoded images, during a training and in `lic eval` alike."""
 
     task: list[TaskName] | None = None
-    """tasks; default all on the demo scenes, none on a folder of photographs"""
+    """tasks; default imagenet-cls, coco-det, voc-seg on the demo scenes, none on a folder of photographs"""
     network: list[str] | None = None
     """of torchvision or timm, onnx:FILE.onnx, timm:FILE.safetensors, demo:vit; each judges what it fits; default one"""
     network_weights: list[str] | None = None
-    """local weights, one file for each --network ('-': its published ones)"""
-    checkpoint: list[str] | None = None
-    """files, globs or run folders; default those in checkpoints/demo/, [] for none"""
-    lmbda: list[float] | None = None
-    """operating points of variable-rate codecs, anywhere in their range; default their grid"""
+    """local weights, one file for each network ('-': its published ones)"""
     data_root: str | None = None
     """ImageNet, COCO or VOC (as the task asks), or with no task any folder of images; default the demo scenes"""
     baseline: list[BaselineName] = field(default_factory=lambda: ["jpeg", "webp"])
     """codecs to compare with"""
+    limit: int | None = None
+    """use only so many images of each task: a fixed subset, the smallest SHA-256 of their names"""
+
+    def __post_init__(self) -> None:
+        require(self.task is None or len(self.task) > 0, "task is an empty list; name at least one, such as coco-det")
+        require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
+        require(self.network_weights is None or len(self.network_weights) == len(self.network or []),
+                "network_weights takes one file for each network ('-' for its published weights)")
+
+
+@dataclass(frozen=True)
+class EvalConfig(JudgeConfig):
+    """Code images to real bytes, decode them, and let task networks judge."""
+
+    checkpoint: list[str] | None = None
+    """files, globs or run folders; default those in checkpoints/demo/, [] for none"""
+    lmbda: list[float] | None = None
+    """operating points of variable-rate codecs, anywhere in their range; default their grid"""
     vtm_path: str | None = None
     """folder of VTM's EncoderAppStatic and DecoderAppStatic, for --baseline vtm"""
     vtm_config: str | None = None
@@ -35,20 +50,27 @@ class EvalConfig:
     """HM's encoder_intra_main_rext.cfg"""
     bpg_path: str | None = None
     """folder of bpgenc and bpgdec, for --baseline bpg; default where the shell finds them"""
-    limit: int | None = None
-    """use only so many images of each task: a fixed subset, the smallest SHA-256 of their names"""
     output: str = "runs/eval"
     """folder for results JSON and figure"""
     save_images: bool = False
     """write the decoded images too"""
     device: str = "auto"
     """cpu, cuda, ..."""
-    wandb: WandbMode = "auto"
-    """auto: online with a key, else offline"""
+    wandb: WandbConfig = WandbConfig()
+    """W&B"""
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
     """the metric"""
 
+
+@dataclass(frozen=True)
+class TrainingEvalConfig(JudgeConfig):
+    """What judges a training's validation images."""
+
+    every_n_steps: int = 0
+    """0: code the validation images and run the tasks at the end only"""
+
     def __post_init__(self) -> None:
-        require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
-        require(self.network_weights is None or len(self.network_weights) == len(self.network or []),
-                "--network_weights takes one file for each --network ('-' for its published weights)")
+        super().__post_init__()
+        require(self.every_n_steps >= 0, f"eval.every_n_steps must be 0 or more, got {self.every_n_steps}")
+        programs = ", ".join(name for name in self.baseline if name in ("vtm", "hm", "bpg"))
+        require(not programs, f"eval.baseline {programs} takes programs of yours; compare with it by lic eval")

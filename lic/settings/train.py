@@ -1,11 +1,13 @@
 """Settings of `lic train`."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lic.settings import require
+from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import FeaturesConfig, MLCLIPSimConfig
-from lic.settings.names import CodecName, DataName, DistortionName, OptimizerName, PrecisionName, TaskName, WandbMode
+from lic.settings.names import CodecName, DataName, DistortionName, OptimizerName, PrecisionName
+from lic.settings.tracking import WandbConfig
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,16 @@ class TrainConfig:
     """of weights, crops and noise"""
     label: str | None = None
     """what curves call it; default the distortion"""
-    task: list[TaskName] = field(default_factory=lambda: ["imagenet-cls", "coco-det", "voc-seg"])
-    """tasks run on the decoded validation images (demo scenes only)"""
-    eval_every_n_epochs: int = 0
-    """0: code the validation images and run the tasks at the end only"""
-    limit: int | None = None
-    """use only the first so many validation images"""
     output: str = "runs"
     """folder that gets a folder for each run"""
     name: str | None = None
     """the run's folder and W&B name; default made of codec, label or distortion, lmbda"""
     resume: str | None = None
     """continue a run from its last.ckpt"""
-    wandb: WandbMode = "auto"
-    """auto: online with a key, else offline"""
+    eval: TrainingEvalConfig = TrainingEvalConfig()
+    """what judges the codec; default the demo scenes' tasks, or the held-out images of --data_root without tasks"""
+    wandb: WandbConfig = WandbConfig()
+    """W&B"""
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
     """the metric"""
     features: FeaturesConfig = FeaturesConfig()
@@ -103,7 +101,6 @@ class TrainConfig:
                 f"lmbda must be one or more different numbers, got {self.lmbdas}")
         require(len(self.lmbdas) == 1 or self.codec.endswith("-vbr"),
                 f"{self.codec} has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or its like")
-        require(self.eval_every_n_epochs >= 0, f"eval_every_n_epochs must be 0 or more, got {self.eval_every_n_epochs}")
         for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name} must be positive, got {value}")
@@ -113,11 +110,12 @@ class TrainConfig:
         require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
         require(self.label is None or re.fullmatch(r"[A-Za-z0-9][\w .+-]{0,63}", self.label, re.ASCII) is not None,
                 f"label must be at most 64 letters, digits, blanks, . + - or _, got '{self.label}'")
-        require(self.limit is None or self.limit > 0, f"limit must be positive, got {self.limit}")
         require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
-        require(len(self.task) > 0, "task is an empty list; name at least one, such as --task coco-det")
         if self.data == "folder":
             require(self.data_root is not None, "--data folder needs --data_root, the folder with the images")
+            require(self.eval.task is None or self.eval.data_root is not None,
+                    "--eval.task needs --eval.data_root, the folder with labelled images; without either, the held-out "
+                    "images of --data_root are coded and no task judges them")
         else:
             require(self.data_root is None, f"--data_root goes with --data folder, not with --data {self.data}")
 

@@ -47,13 +47,14 @@ def main(argv: Sequence[str]) -> int:
             _check_folder(run.folder)
         _tell(f"{path}: {len(runs)} runs in {output}, {len(runs) - len(unfinished)} of them complete already")
         for folder in (run.folder for run in runs if run not in unfinished):
-            if (folder / "config.yaml").is_file() and not any(folder.glob("*.json")):
+            is_judged = any(folder.glob("*.json")) or any(folder.glob("*/curves.png"))  # of several sets of images
+            if (folder / "config.yaml").is_file() and not is_judged:
                 _tell(f"{folder.name}  complete, but not judged; do so with: python -m lic eval --checkpoint {folder}")
         return _Sweep(config.jobs, lock).run(unfinished)
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether a run's folder holds the codec of its last step; `--eval_every_n_epochs` writes earlier ones."""
+    """Return whether a run's folder holds the codec of its last step; `--eval.every_n_steps` writes earlier ones."""
     codec, settings = folder / "codec.safetensors", folder / "config.yaml"
     if not codec.is_file() or not settings.is_file():
         return codec.is_file()

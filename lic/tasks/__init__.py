@@ -12,7 +12,10 @@ from lic.settings.names import TaskName
 from lic.tasks.sets import DEMO_DATASET, open_set
 from lic.tasks.task import Task
 
-__all__ = ["DEMO_DATASET", "Task", "build_tasks"]
+__all__ = ["DEFAULT_TASKS", "DEMO_DATASET", "Task", "build_tasks"]
+
+DEFAULT_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
+"""On the demo scenes, where none are named."""
 
 NOUN: dict[Kind, str] = {
     "classification": "a classifier",

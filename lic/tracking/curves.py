@@ -7,6 +7,7 @@ samples/original, samples/reconstruction    images with boxes and masks (media.p
 artifacts of type `model` and `results`     (lineage.py)
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import wandb
 from rich.console import Console
 
 from lic.curves.results import FULL_REFERENCE, HEADLINE, Results
-from lic.settings.names import WandbMode
+from lic.settings.tracking import WandbConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.media import log_samples
 from lic.tracking.runs import present_run, start_wandb
@@ -29,8 +30,8 @@ LINES = {"step": "bpp", "lineKey": "curve", "lineVal": "score"}
 """What W&B's own chart draws of a table's columns."""
 
 
-def log_results(results: Sequence[Results], folder: Path, step: int | None = None) -> None:
-    """Log results to the present W&B run, if there is one: tables, their charts, and a folder's figures."""
+def log_results(results: Sequence[Results], folders: Sequence[Path], step: int | None = None) -> None:
+    """Log results to the present W&B run, if there is one: tables, their charts, and the folders' figures."""
     run = present_run()
     if run is None:
         return
@@ -41,9 +42,10 @@ def log_results(results: Sequence[Results], folder: Path, step: int | None = Non
         chart = wandb.Table(columns=list(COLUMNS), data=rows)  # a table belongs to one key
         titles = {"title": f"{name} over bits per pixel", "xname": "bpp"}
         log[f"rate_task/{name}/curves"] = wandb.plot_table(CHART, chart, LINES, titles)
-    for image in ("curves", "reconstructions"):
+    for folder, image in itertools.product(folders, ("curves", "reconstructions")):
         if (folder / f"{image}.png").is_file():
-            log[f"rate_task/figures/{image}"] = wandb.Image(str(folder / f"{image}.png"))
+            name = image if len(folders) == 1 else f"{folder.name}-{image}"
+            log[f"rate_task/figures/{name}"] = wandb.Image(str(folder / f"{image}.png"))
     run.log(log if step is None else {**log, "trainer/global_step": step})
 
 
@@ -63,20 +65,20 @@ def log_curve(result: Results) -> None:
 
 
 def log_evaluation(
-    mode: WandbMode, config: dict[str, Any], results: Sequence[Results], paths: Sequence[Path],
+    where: WandbConfig, config: dict[str, Any], results: Sequence[Results], paths: Sequence[Path],
     checkpoints: Sequence[Path], console: Console,
 ) -> None:  # fmt: skip
     """Log each result of an evaluation as a W&B run of its own: a run is one curve.
 
     Args:
-        mode: the setting.
+        where: project, mode and the like.
         config: every setting of the evaluation.
         results: of one dataset.
         paths: their files; figures, and samples in folders of the files' names, are beside them.
         checkpoints: the files of the learned codecs among the results.
         console: gets the command that uploads offline runs.
     """
-    if mode == "disabled":
+    if where.mode == "disabled":
         return
     offline = None
     for result, path in zip(results, paths, strict=True):
@@ -84,8 +86,8 @@ def log_evaluation(
         lmbdas = [point.lmbda for point in result.points if point.lmbda is not None]
         name = f"{path.parent.name}-{path.stem}"
         try:
-            with start_wandb(mode, name, settings, path.parent, "eval", result.name, lmbdas) as run:
-                log_results([result], path.parent)
+            with start_wandb(where, name, settings, path.parent, "eval", result.name, lmbdas) as run:
+                log_results([result], [path.parent])
                 log_samples(path.parent, path.stem)
                 log_curve(result)
                 log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)

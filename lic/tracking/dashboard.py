@@ -14,8 +14,9 @@ import wandb
 
 from lic.curves.results import FULL_REFERENCE, HEADLINE
 from lic.settings import require
+from lic.settings.tracking import WandbConfig
 from lic.tracking.curves import CHART, LINES
-from lic.tracking.runs import PROJECT, has_key
+from lic.tracking.runs import has_key
 
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
@@ -27,7 +28,7 @@ NAME = "rate-task curves"
 def main(argv: list[str]) -> None:
     """Save a workspace with rate-task curves, media and training curves in a W&B project, and print its address."""
     parser = argparse.ArgumentParser("python -m lic dashboard", description=main.__doc__)
-    parser.add_argument("--project", default=PROJECT, help="W&B project (%(default)s)")
+    parser.add_argument("--project", default=WandbConfig.project, help="W&B project (%(default)s)")
     parser.add_argument("--entity", help="W&B user or team (the account's default)")
     parser.add_argument("--task", nargs="+", choices=HEADLINE, default=USUAL_TASKS, metavar="TASK",
                         help=f"tasks to show (%(default)s); of {', '.join(HEADLINE)}")  # fmt: skip

@@ -10,18 +10,17 @@ from urllib.parse import urlparse
 import wandb
 from rich.console import Console
 
-from lic.settings.names import WandbMode
-
-PROJECT = "lic"
+from lic.settings.tracking import WandbConfig
 
 
 def start_wandb(
-    mode: WandbMode, name: str, config: dict[str, Any], folder: Path, job_type: str, group: str, lmbdas: Sequence[float]
+    where: WandbConfig, name: str, config: dict[str, Any], folder: Path, job_type: str, group: str,
+    lmbdas: Sequence[float],
 ) -> Any:
     """Return a W&B run; `auto` means online where a key is configured, else offline.
 
     Args:
-        mode: the setting.
+        where: project, mode and the like.
         name: of the run.
         config: every setting.
         folder: where the run's files go.
@@ -29,12 +28,15 @@ def start_wandb(
         group: codec and label or distortion, as `Results.name` has them: its seeds share a group.
         lmbdas: the operating points, which become tags.
     """
+    mode = where.mode
     if mode == "auto":
         mode = "online" if has_key() else "offline"
     quiet = wandb.Settings(silent=True, console="off")
-    tags = [f"lmbda={lmbda:g}" for lmbda in lmbdas]
-    return wandb.init(project=PROJECT, mode=mode, name=name, config=config, dir=folder, job_type=job_type, group=group,
-                      tags=tags, settings=quiet)  # fmt: skip
+    tags = [*(where.tags or []), *(f"lmbda={lmbda:g}" for lmbda in lmbdas)]
+    return wandb.init(
+        project=where.project, entity=where.entity, mode=mode, name=name, config=config, dir=folder, job_type=job_type,
+        group=group, tags=tags, settings=quiet,
+    )  # fmt: skip
 
 
 def has_key() -> bool:

@@ -2,9 +2,10 @@
 
 import copy
 import os
+import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lic.codecs import save_codec
-from lic.curves.results import HEADLINE, Results
+from lic.codecs import load_codec, save_codec
+from lic.curves.results import HEADLINE, Point, Results, task_of
+from lic.evaluation.coders import Coder, LearnedCoder
+from lic.evaluation.plan import place
+from lic.evaluation.rate_task import NUM_SAMPLES, RateTask
+from lic.evaluation.records import Shard
+from lic.evaluation.written import draw_grid, write_results
+from lic.settings.evaluate import TrainingEvalConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.curves import log_curve, log_results
 from lic.training.module import CodecTraining
 from lic.training.optimizers import build_optimizer
-
-Judge = Callable[[Path, Path, bool], Sequence[Results]]
-"""(checkpoint, folder for figure and results, whether it is the final one) -> results, the codec's own first."""
-
 
 LONG_SECONDS = 15 * 60
 """From this on a training is told how to be shortened."""
@@ -146,18 +149,35 @@ class LastCheckpoint(Callback):
 
 
 class RateTaskCallback(Callback):
-    """Every n epochs and at the end: saves the codec and has its validation images coded to bytes, decoded, and judged.
+    """Every n steps and at the end: saves the codec and has images coded to bytes, decoded, and judged.
 
-    Scalars, the curve and a grid of reconstructions go to W&B and to files. Only rank 0 has a judge; the others wait.
+    Scalars, curves and grids of reconstructions go to W&B and to files; at the end the baselines at the nearest rates
+    are judged too. All processes share the work; rank 0 writes.
+
+    Args:
+        rate_tasks: what is evaluated.
+        folder: the run's; that of rank 0 is taken.
+        device: of the codec.
+        config: how often, and the baselines.
     """
 
-    def __init__(self, judge: Judge | None = None, folder: Path = Path(), every_n_epochs: int = 0) -> None:
-        self.judge, self.folder, self.every_n_epochs = judge, folder, every_n_epochs
-        self.results: Sequence[Results] = ()
+    def __init__(
+        self, rate_tasks: Sequence[RateTask], folder: Path, device: torch.device, config: TrainingEvalConfig
+    ) -> None:
+        self.rate_tasks, self.folder, self.device = rate_tasks, folder, device
+        self.every_n_steps, self.baseline = config.every_n_steps, config.baseline
+        self.results: list[list[Results]] = []
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        is_due = self.every_n_epochs > 0 and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if is_due and trainer.global_step < trainer.max_steps and not trainer.should_stop:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.folder = trainer.strategy.broadcast(self.folder)
+        place(self.rate_tasks, self.folder, NUM_SAMPLES)
+        for each in self.rate_tasks:
+            each.shard = Shard(trainer.global_rank, trainer.world_size, trainer.strategy.barrier)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        is_due = self.every_n_steps > 0 and step % self.every_n_steps == 0
+        if is_due and step < trainer.max_steps and not trainer.should_stop:
             self._judge(trainer, pl_module, False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -166,23 +186,49 @@ class RateTaskCallback(Callback):
 
     def _judge(self, trainer: pl.Trainer, module: pl.LightningModule, is_final: bool) -> None:
         assert isinstance(module, CodecTraining)
-        if self.judge is not None:
-            checkpoint = self.folder / "codec.safetensors"
+        checkpoint = self.folder / "codec.safetensors"
+        if trainer.is_global_zero:
             save_codec(module.best_codec, module.header(), checkpoint)
-            self.results = self.judge(checkpoint, self.folder, is_final)
-            for logger in trainer.loggers:
-                logger.log_metrics(_scalars(self.results[0]), trainer.global_step)
-            log_results(self.results, self.folder, trainer.global_step)
-            if is_final:
-                log_curve(self.results[0])
-                files = [*self.folder.glob("*.json"), *self.folder.glob("curves.png")]
-                log_artifacts(self.results, files, made=checkpoint)
         trainer.strategy.barrier()
+        loaded = load_codec(checkpoint)
+        coders: list[Coder] = [LearnedCoder(loaded, lmbda, self.device) for lmbda in loaded.header.lmbda]
+        self.results = [each.results(coders) for each in self.rate_tasks]
+        if is_final:
+            for rate_task, results in zip(self.rate_tasks, self.results, strict=True):
+                middle = trainer.strategy.broadcast(_middle(results[0]).bpp if results else 0.0)
+                results += rate_task.results(rate_task.comparable(self.baseline, middle))
+        if trainer.is_global_zero:
+            self._publish(trainer, checkpoint, is_final)
+        trainer.strategy.barrier()
+
+    def _publish(self, trainer: pl.Trainer, checkpoint: Path, is_final: bool) -> None:
+        files = []
+        for rate_task, results in zip(self.rate_tasks, self.results, strict=True):
+            assert rate_task.folder is not None
+            files += [*write_results(results, rate_task.folder), rate_task.folder / "curves.png"]
+            draw_grid(rate_task, results[0], rate_task.folder / "reconstructions.png")
+            if not is_final:  # the records of weights that the training has left behind
+                shutil.rmtree(rate_task.folder / "records", ignore_errors=True)
+        scalars: dict[str, float] = {}
+        for results in self.results:
+            scalars = _scalars(results[0]) | scalars  # of a quality of several sets of images: the first's
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, trainer.global_step)
+        everything = [result for results in self.results for result in results]
+        log_results(everything, [each.folder for each in self.rate_tasks if each.folder], trainer.global_step)
+        if is_final:
+            for results in self.results:
+                log_curve(results[0])
+            log_artifacts(everything, files, made=checkpoint)
+
+
+def _middle(results: Results) -> Point:
+    return results.points[len(results.points) // 2]
 
 
 def _scalars(results: Results) -> dict[str, float]:
     """Return the middle point's values by their log keys."""
-    point = results.points[len(results.points) // 2]
+    point = _middle(results)
     names = ("bpp", "psnr_db", "ms_ssim", "mlclipsim")
-    scores = {f"val/{task}/{HEADLINE[task]}": point.score(task) for task in point.tasks}
+    scores = {f"val/{task}/{HEADLINE[task_of(task)]}": point.score(task) for task in point.tasks}
     return {**{f"val/{name}": getattr(point, name) for name in names}, **scores}

@@ -2,8 +2,8 @@
 
 import dataclasses
 import logging
+import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -25,12 +25,13 @@ from lic.demo.scenes import scenes_root
 from lic.device import Precision, pick_precision
 from lic.distortions import build_distortion
 from lic.embedded import here_or_embedded
+from lic.evaluation.plan import plan_evaluation
 from lic.images import list_images
 from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
-from lic.training.callbacks import Judge, LastCheckpoint, RateTaskCallback, StepProgress
+from lic.training.callbacks import LastCheckpoint, RateTaskCallback, StepProgress
 from lic.training.module import CodecTraining
 
 HARMLESS = (
@@ -43,39 +44,42 @@ HARMLESS = (
     ".*`lr_scheduler.step\\(\\)`.*before `optimizer.step\\(\\)`.*",
 )
 
-BuildJudge = Callable[[TrainConfig, torch.device, Precision], Judge]
 
-
-def train(
-    config: TrainConfig, build_judge: BuildJudge, console: Console, program: str = "python train.py"
-) -> int:
+def train(config: TrainConfig, console: Console, program: str = "python train.py") -> int:
     """Train a codec, or go on training it, and have it judged; return the exit code (130 after Ctrl-C).
 
     Args:
         config: every setting.
-        build_judge: makes what judges the checkpoints on the validation images.
         console: where progress and tables go.
         program: how the user calls it.
     """
+    is_first = not getattr(rank_zero_only, "rank", 0)  # of the processes of a distributed training
+    console.quiet |= not is_first
     device = check_devices(config.trainer)
     precision = pick_precision(config.trainer.precision, device)
     config = with_widths(with_precision(config, precision))
-    images = training_images(config, console)
+    images, held_out = training_images(config, console)
     console.print(f"{precision}", highlight=False, soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
     distortion = build_distortion(config.distortion, MetricsConfig(config.mlclipsim, config.features))
     module = CodecTraining(codec, distortion, config)
-    if getattr(rank_zero_only, "rank", 0):  # the other processes of a distributed training only compute
-        fit(module, images, Path(config.output), [LastCheckpoint(Path(config.output), console), RateTaskCallback()])
+    settings = dataclasses.asdict(config) | {"precision": str(precision)}
+    rate_tasks = plan_evaluation(config.eval, config.mlclipsim, device, console, settings, held_out=held_out)
+    if not is_first:
+        folder = Path(config.output)  # rank 0's is broadcast
+        rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
+        fit(module, images, folder, [LastCheckpoint(folder, console), rate_task])
         return 0
+    for each in rate_tasks:
+        _ = each.ceiling  # whatever is missing shows before the training, not after it
     folder = run_folder(config)
-    judge = build_judge(config, device, precision)
     save_config(dataclasses.replace(config, resume=None), folder / "config.yaml", str(precision))
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
     group = Curve(config.codec, config.distortion, config.label).name
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
-    last, rate_task = LastCheckpoint(folder, console), RateTaskCallback(judge, folder, config.eval_every_n_epochs)
+    last = LastCheckpoint(folder, console)
+    rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     code = finish(module, images, rate_task, last, console)
     if last.is_interrupted:
@@ -103,18 +107,18 @@ def check_devices(trainer: TrainerConfig) -> torch.device:
         require(trainer.devices <= available,
                 f"trainer.devices {trainer.devices} asks for more than this machine's {num_gpus} GPUs; "
                 f"{'use' if num_gpus else 'it trains on the CPU with'} --trainer.devices {max(num_gpus, 1)}")
-    return torch.device("cuda" if is_gpu else "cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if is_gpu else torch.device("cpu")
 
 
-def training_images(config: TrainConfig, console: Console) -> list[Path]:
-    """Return the files to crop, and say on the first lines where they come from."""
+def training_images(config: TrainConfig, console: Console) -> tuple[list[Path], tuple[Path, list[Path]] | None]:
+    """Return the files to crop, and a folder with those of it that are held out; say where they come from."""
     if config.data == "folder":
         root = Path(str(config.data_root)).expanduser()
         training, held_out = split_folder(list_images(root))
         console.print(f"training on {len(training)} images of {root}, {len(held_out)} held out", soft_wrap=True)
-        return training
+        return training, (root, held_out)
     console.print("training on the embedded demo scenes (synthetic; not COCO, not photographs)")
-    return read_imagenet(scenes_root(), "train").images
+    return read_imagenet(scenes_root(), "train").images, None
 
 
 DEMO_WIDTHS = (48, 64)
@@ -259,8 +263,9 @@ def finish(
     if module.unreadable:
         names = ", ".join(str(images[index]) for index in sorted(module.unreadable))
         console.print(f"{len(module.unreadable)} images could not be read and were skipped: {names}", soft_wrap=True)
+    for results in rate_task.results:
+        print_results(results, console)
     if rate_task.results:
-        print_results(rate_task.results, console)
         console.print(f"checkpoint {folder / 'codec.safetensors'}; results and curves.png beside it", soft_wrap=True)
     finish_wandb(console)
     return 130 if last.is_interrupted else 0

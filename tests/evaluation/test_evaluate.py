@@ -18,11 +18,11 @@ from lic.distortions.mlclipsim import Seen
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
-from lic.evaluation.judge import write_results
 from lic.evaluation.measure import Similarity
 from lic.evaluation.rate_task import RateTask, group_by_dataset, readable
 from lic.evaluation.records import Records
 from lic.evaluation.run import learned_coders
+from lic.evaluation.written import write_results
 from lic.images import crop_to, quantise, read_image, write_image
 from lic.metrics import ms_ssim, psnr_db
 

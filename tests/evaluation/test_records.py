@@ -147,7 +147,7 @@ def test_processes_share_the_batches(
 
 def test_torchrun_gives_one_processs_numbers(tmp_path: Path, make_checkpoint: Callable[..., Path]) -> None:
     checkpoint = make_checkpoint("codec.safetensors", [0.01])
-    settings = ["eval.py", "--task", "imagenet-cls", "coco-det", "--baseline", "jpeg", "--wandb", "disabled",
+    settings = ["eval.py", "--task", "imagenet-cls", "coco-det", "--baseline", "jpeg", "--wandb.mode", "disabled",
                 f"--checkpoint={checkpoint}", "--output"]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "LIC_SCENES": SMALLER_WORLD}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

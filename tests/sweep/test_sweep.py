@@ -73,8 +73,8 @@ def starts(place: Path) -> list[list[str]]:
 
 GRIDS: list[dict[str, Any]] = [
     {"distortion": {"values": ["mse", "mlclipsim"]}, "lmbda": {"values": [0.003, 1e-05, 1.0]}},
-    {"seed": {"values": [0, 1]}, "config": {"values": ["a/x.yaml", "b/y.yaml"]}, "limit": {"value": 3}},
-    {"lmbda": {"values": [[0.0018, 0.0067], [0.01]]}, "task": {"value": ["coco-det", "voc-seg"]}},
+    {"seed": {"values": [0, 1]}, "config": {"values": ["a/x.yaml", "b/y.yaml"]}, "eval.limit": {"value": 3}},
+    {"lmbda": {"values": [[0.0018, 0.0067], [0.01]]}, "eval.task": {"value": ["coco-det", "voc-seg"]}},
     {"trainer.max_steps": {"values": [1, 2]}, "init": {"value": None}, "save": {"values": [True, False]}},
     {"rate": {"values": ["1e-3", "1e-4"], "distribution": "categorical"}, "x": {"value": "a b"}},
     {"x": {"value": 1}},
@@ -104,7 +104,7 @@ def test_arguments_are_those_of_wandb(parameters: dict[str, Any], place: Path) -
         (GRIDS[3], ["max_steps1-saveTrue", "max_steps2-saveTrue"]),
         (GRIDS[4], ["rate1e-3", "rate1e-4"]),
         (GRIDS[5], ["s"]),
-        ({"task": {"values": [["coco-det", "voc-seg"], ["voc-seg"]]}}, ["coco-det-voc-seg", "voc-seg"]),
+        ({"eval.task": {"values": [["coco-det", "voc-seg"], ["voc-seg"]]}}, ["coco-det-voc-seg", "voc-seg"]),
         ({"init": {"values": ["../a/b.safetensors", "timm:A/B"]}}, ["init.._a_b.safetensors", "timm_A_B"]),
     ],
 )
@@ -226,7 +226,7 @@ def test_what_is_complete(tmp_path: Path) -> None:
     codec = tmp_path / "codec.safetensors"
     save_file({"x": numpy.zeros(1)}, codec, {"lic": json.dumps({"steps": 10})})
     assert sweep.is_complete(tmp_path)
-    for max_steps, is_complete in ((10, True), (11, False)):  # of --eval_every_n_epochs
+    for max_steps, is_complete in ((10, True), (11, False)):  # of --eval.every_n_steps
         (tmp_path / "config.yaml").write_text(f"trainer: {{max_steps: {max_steps}}}")
         assert sweep.is_complete(tmp_path) == is_complete
     codec.write_bytes(b"damage")
@@ -293,7 +293,8 @@ def test_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     sizes = {"trainer.max_steps": 2, "num_channels": 8, "num_latent_channels": 12, "batch_size": 2, "num_workers": 0,
-             "limit": 2, "task": ["imagenet-cls"], "wandb": "disabled", "trainer.accelerator": "cpu"}  # fmt: skip
+             "eval.limit": 2, "eval.task": ["imagenet-cls"], "wandb.mode": "disabled",
+             "trainer.accelerator": "cpu"}  # fmt: skip
     parameters = {"distortion": {"values": ["mse", "mlclipsim"]}, **{key: {"value": sizes[key]} for key in sizes}}
     path = write(tmp_path / "pair.yaml", parameters, program="train.py")
     assert sweep.main([path, "-o", str(tmp_path / "out")]) == 0, capsys.readouterr().out

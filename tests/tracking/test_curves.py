@@ -14,6 +14,7 @@ from rich.console import Console
 from lic.codecs.checkpoint import SHIPPED, load_codec, save_codec
 from lic.curves.results import Results, save_results
 from lic.images import write_image
+from lic.settings.tracking import WandbConfig
 from lic.tracking.curves import COLUMNS, log_curve, log_evaluation, log_results
 from lic.tracking.runs import finish_wandb, has_key, present_run, start_wandb
 from tests.made_results import MakeResults
@@ -52,7 +53,7 @@ def evaluation(tmp_path: Path, make_results: MakeResults) -> dict[str, RunFile]:
     loaded = load_codec(CHECKPOINTS[0])
     save_codec(loaded.codec, replace(loaded.header, seed=9), tmp_path / "another.safetensors")
     checkpoints = [*CHECKPOINTS, tmp_path / "another.safetensors"]
-    log_evaluation("offline", {"limit": 7}, [learned, jpeg], paths, checkpoints, Console(file=text))
+    log_evaluation(WandbConfig(mode="offline"), {"limit": 7}, [learned, jpeg], paths, checkpoints, Console(file=text))
     assert f"wandb sync {folder}/wandb/offline-run-*" in text.getvalue().replace("\n", "")
     return read_runs(folder)
 
@@ -90,7 +91,7 @@ def test_seeds_are_kept_apart(tmp_path: Path, make_results: MakeResults) -> None
         paths.append(folder / f"{result.curve.stem_with_seed}.json")
         save_results(result, paths[-1])
     write_image(noise_image(0, 20, 30), folder / "curves.png")
-    log_evaluation("offline", {}, results, paths, [], Console(file=io.StringIO()))
+    log_evaluation(WandbConfig(mode="offline"), {}, results, paths, [], Console(file=io.StringIO()))
     runs = read_runs(folder)
     assert sorted(runs) == ["scores-mbt2018-mean-pure-seed0", "scores-mbt2018-mean-pure-seed1"]
     for seed, run in enumerate(runs[name] for name in sorted(runs)):
@@ -136,18 +137,18 @@ def test_artifacts_have_a_lineage(evaluation: dict[str, RunFile]) -> None:
 
 def test_disabled_runs_leave_nothing(tmp_path: Path, make_results: MakeResults) -> None:
     results: list[Results] = [make_results([0.1], [20.0])]
-    log_evaluation("disabled", {}, results, [tmp_path / "a.json"], CHECKPOINTS, Console())
-    start_wandb("disabled", "a", {}, tmp_path, "train", "codec / mse", [0.01])
+    log_evaluation(WandbConfig(mode="disabled"), {}, results, [tmp_path / "a.json"], CHECKPOINTS, Console())
+    start_wandb(WandbConfig(mode="disabled"), "a", {}, tmp_path, "train", "codec / mse", [0.01])
     assert present_run() is None
-    log_results(results, tmp_path)
+    log_results(results, [tmp_path])
     log_curve(results[0])
     finish_wandb(Console())
     assert wandb.run is None and not list(tmp_path.glob("**/offline-run-*"))
 
 
 def test_results_of_a_training_keep_its_steps(tmp_path: Path, make_results: MakeResults) -> None:
-    start_wandb("offline", "a", {}, tmp_path, "train", "mbt2018-mean / mse", [0.01])
-    log_results([make_results([0.1], [20.0]), make_results([0.3], [22.0], "jpeg", None, False)], tmp_path, 50)
+    start_wandb(WandbConfig(mode="offline"), "a", {}, tmp_path, "train", "mbt2018-mean / mse", [0.01])
+    log_results([make_results([0.1], [20.0]), make_results([0.3], [22.0], "jpeg", None, False)], [tmp_path], 50)
     text = io.StringIO()
     finish_wandb(Console(file=text))
     (command,) = re.findall(r"wandb sync (\S+)", text.getvalue().replace("\n", ""))
@@ -178,5 +179,6 @@ def test_what_wandb_refuses_is_a_line(
     monkeypatch.setenv("WANDB_API_KEY", "not a key")
     text = io.StringIO()
     path = tmp_path / "jpeg.json"
-    log_evaluation("online", {}, [make_results([0.3], [22.0], "jpeg", None, False)], [path], [], Console(file=text))
+    results = make_results([0.3], [22.0], "jpeg", None, False)
+    log_evaluation(WandbConfig(mode="online"), {}, [results], [path], [], Console(file=text))
     assert text.getvalue().count("\n") == 1 and f"W&B did not take {tmp_path.name}-jpeg: " in text.getvalue()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lic.__main__ import main
+from lic.settings.tracking import WandbConfig
 from lic.tracking.curves import log_curve, log_results
 from lic.tracking.dashboard import build_workspace
 from lic.tracking.runs import start_wandb
@@ -50,8 +51,8 @@ def test_sections(sections: list[dict[str, Any]]) -> None:
 def test_keys_are_those_that_runs_log(
     sections: list[dict[str, Any]], tmp_path: Path, make_results: MakeResults
 ) -> None:
-    with start_wandb("offline", "a", {}, tmp_path, "eval", "codec / mse", [0.01]) as run:
-        log_results([make_results([0.1], [20.0])], tmp_path)
+    with start_wandb(WandbConfig(mode="offline"), "a", {}, tmp_path, "eval", "codec / mse", [0.01]) as run:
+        log_results([make_results([0.1], [20.0])], [tmp_path])
         log_curve(make_results([0.1], [20.0]))
         folder = Path(run.dir).parent
     logged = set(read_run(folder).summary)

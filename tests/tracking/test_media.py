@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from lic.images import write_image
+from lic.settings.tracking import WandbConfig
 from lic.tracking.media import NUM_BOXES, NUM_SAMPLES, log_samples
 from lic.tracking.runs import start_wandb
 from tests.support import noise_image
@@ -63,7 +64,7 @@ def run(tmp_path: Path) -> RunFile:
     classes = {"coco-det": {"1": "circle"}, "voc-seg": {"0": "background", "2": "square"}, "coco-seg": {"7": "star"},
                "imagenet-cls": {"3": "triangle"}}  # fmt: skip
     (tmp_path / "samples" / "classes.json").write_text(json.dumps(classes))
-    with start_wandb("offline", "a", {}, tmp_path, "eval", "codec / mse", [0.01]) as started:
+    with start_wandb(WandbConfig(mode="offline"), "a", {}, tmp_path, "eval", "codec / mse", [0.01]) as started:
         log_samples(tmp_path, "codec-mse")
         log_samples(tmp_path, "another")  # has no samples
         folder = Path(started.dir).parent

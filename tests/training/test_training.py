@@ -13,11 +13,12 @@ import torch
 from rich.console import Console
 
 from lic.codecs import build_codec, load_codec
-from lic.curves.results import Point, Results
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion
+from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
+from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.module import CodecTraining
 from lic.training.run import check_devices, train
@@ -25,24 +26,16 @@ from tests.support import SMALLER_WORLD
 from tests.wandb_file import read_runs
 
 ROOT = Path(__file__).parents[2]
-SMALL = TrainConfig(num_channels=8, num_latent_channels=12, crop_px=64, batch_size=4, num_workers=0, wandb="disabled",
+SMALL = TrainConfig(num_channels=8, num_latent_channels=12, crop_px=64, batch_size=4, num_workers=0,
+                    eval=TrainingEvalConfig(task=["imagenet-cls"], limit=1), wandb=WandbConfig(mode="disabled"),
                     trainer=TrainerConfig(max_steps=6, accelerator="cpu"))  # fmt: skip
 
 
 def run(config: TrainConfig, output: Path) -> Path:
-    """Train and return the run's folder, without judging."""
+    """Train and return the run's folder."""
     config = replace(config, output=str(output))
-    assert train(config, lambda *_: _FixedPoint(), Console(quiet=True)) == 0
+    assert train(config, Console(quiet=True)) == 0
     return Path(config.resume).parent if config.resume else output / f"{config.codec}-{config.distortion}-0.01"
-
-
-class _FixedPoint:
-    """Judges every codec alike: these tests are about the weights."""
-
-    def __call__(self, checkpoint: Path, folder: Path, is_final: bool) -> list[Results]:
-        assert load_codec(checkpoint).header.lmbda == [0.01]
-        point = Point(0.01, None, None, 0.1, 0.1, 30.0, 0.9, 0.9, 0.1, 0.1, 1, {"imagenet-cls": {"top1": 0.5}})
-        return [Results("codec", "mse", "dataset", (point,), {}, {})]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -87,7 +80,7 @@ def _stop(config: TrainConfig, output: Path, step: int) -> Path:
 
     callbacks.StepProgress.on_train_batch_end = interrupt  # type: ignore[method-assign, assignment]
     try:
-        assert train(replace(config, output=str(output)), lambda *_: _FixedPoint(), Console(quiet=True)) == 130
+        assert train(replace(config, output=str(output)), Console(quiet=True)) == 130
     finally:
         callbacks.StepProgress.on_train_batch_end = original  # type: ignore[method-assign]
     (folder,) = output.iterdir()
@@ -106,8 +99,9 @@ def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
 
 def test_label_and_seed_are_on_record(tmp_path: Path) -> None:
     trainer = TrainerConfig(max_steps=1, accelerator="cpu")
-    config = replace(SMALL, distortion="mse", label="mse longer", seed=2, wandb="offline", trainer=trainer)
-    assert train(replace(config, output=str(tmp_path)), lambda *_: _FixedPoint(), Console(quiet=True)) == 0
+    offline = WandbConfig(mode="offline")
+    config = replace(SMALL, distortion="mse", label="mse longer", seed=2, wandb=offline, trainer=trainer)
+    assert train(replace(config, output=str(tmp_path)), Console(quiet=True)) == 0
     (folder,) = tmp_path.iterdir()
     assert folder.name == "mbt2018-mean-mse-longer-0.01"
     for name in ("codec.safetensors", "last.ckpt"):
@@ -187,8 +181,9 @@ def test_average_is_what_gets_evaluated() -> None:
 
 
 def test_training_lowers_rate_and_distortion(tmp_path: Path) -> None:
-    config = replace(SMALL, distortion="mse", num_channels=16, num_latent_channels=24, wandb="offline",
-                     learning_rate=3e-3, trainer=TrainerConfig(max_steps=80, accelerator="cpu"))  # fmt: skip
+    config = replace(SMALL, distortion="mse", num_channels=16, num_latent_channels=24, learning_rate=3e-3,
+                     wandb=WandbConfig(mode="offline"),
+                     trainer=TrainerConfig(max_steps=80, accelerator="cpu"))  # fmt: skip
     folder = run(config, tmp_path)
     rows = (folder / "logs-1" / "metrics.csv").read_text().splitlines()
     names = rows[0].split(",")
@@ -212,12 +207,12 @@ def test_init_takes_another_codecs_weights_only_if_they_fit(tmp_path: Path) -> N
     assert header.steps == 6 and header.distortion == "mse"
     config = replace(SMALL, init=str(checkpoint), codec="bmshj2018-hyperprior")
     with pytest.raises(ValueError, match="is of codec"):
-        train(replace(config, output=str(tmp_path)), lambda *_: _FixedPoint(), Console(quiet=True))
+        train(replace(config, output=str(tmp_path)), Console(quiet=True))
     with pytest.raises(ValueError, match="is of codec"):
         resume = replace(SMALL, codec="bmshj2018-hyperprior", resume=str(folder / "last.ckpt"))
-        train(resume, lambda *_: _FixedPoint(), Console(quiet=True))
+        train(resume, Console(quiet=True))
     with pytest.raises(ValueError, match=r"--resume takes a run's last.ckpt"):
-        train(replace(SMALL, resume=str(checkpoint)), lambda *_: _FixedPoint(), Console(quiet=True))
+        train(replace(SMALL, resume=str(checkpoint)), Console(quiet=True))
 
 
 def test_more_devices_than_there_are() -> None:
@@ -232,8 +227,8 @@ def test_more_devices_than_there_are() -> None:
 
 
 def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--limit", "4", "--output", str(tmp_path),
-                 "--wandb", "disabled", "--distortion", "mse", "--trainer.max_steps", "100000"]  # fmt: skip
+    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--eval.limit", "4", "--output", str(tmp_path),
+                 "--wandb.mode", "disabled", "--distortion", "mse", "--trainer.max_steps", "100000"]  # fmt: skip
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT)
     assert process.stdout is not None
@@ -250,8 +245,8 @@ def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(tmp_path: Path) -> Non
 
 
 def test_two_processes_train_one_codec(tmp_path: Path) -> None:
-    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--limit", "2", "--output", str(tmp_path),
-                 "--wandb", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
+    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--eval.limit", "2", "--output", str(tmp_path),
+                 "--wandb.mode", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
                  "--trainer.max_steps", "2", "--trainer.accelerator", "cpu", "--trainer.devices", "2"]  # fmt: skip
     subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True, timeout=300, cwd=ROOT)
     (folder,) = tmp_path.iterdir()

@@ -100,8 +100,8 @@ def test_any_lmbda_decodes_and_rates_rise_with_it() -> None:
 
 
 def test_two_processes_train_the_grid_in_one_checkpoint(tmp_path: Path) -> None:
-    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--limit", "2", "--output", str(tmp_path),
-                 "--wandb", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
+    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--eval.limit", "2", "--output", str(tmp_path),
+                 "--wandb.mode", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
                  "--trainer.max_steps", "4", "--trainer.accelerator", "cpu", "--trainer.devices", "2",
                  "--codec", "mbt2018-mean-vbr", "--lmbda", "0.0018", "0.025"]  # fmt: skip
     subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True, timeout=300, cwd=ROOT)
