@@ -23,12 +23,13 @@ from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder, PillowName
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
-from lic.evaluation.measure import Similarity
+from lic.evaluation.measure import Measures, build_measures
 from lic.evaluation.rate_task import group_by_dataset
 from lic.evaluation.records import Records
 from lic.evaluation.run import learned_coders
 from lic.images import read_image
-from lic.settings.names import TaskName
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import DEFAULT_METRICS, TaskName
 from lic.tasks import Task, build_tasks
 
 
@@ -52,11 +53,11 @@ def bare(coder: Coder, batches: list[list[Path]], tasks: list[Task], metric: MLC
     return coding, time.perf_counter() - start
 
 
-def whole(coder: Coder, batches: list[list[Path]], tasks: list[Task], similarity: Similarity) -> float:
+def whole(coder: Coder, batches: list[list[Path]], tasks: list[Task], measures: Measures) -> float:
     """Return the seconds of an evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        evaluate(coder, batches, tasks, similarity, Records(Path(folder), "key"))
+        evaluate(coder, batches, tasks, measures, Records(Path(folder), "key"))
         return time.perf_counter() - start
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     baselines: list[PillowName] = options.baseline
     ((dataset, images, tasks),) = group_by_dataset(build_tasks(names, networks, options.data_root, cpu, options.limit))
     metric, batches = MLCLIPSim.from_pretrained("demo"), plan_batches(images)
-    similarity = Similarity(metric)
+    measures = build_measures(DEFAULT_METRICS, MetricsConfig(), cpu)
     judges = ", ".join(task.network for task in tasks)
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, medians of "
           f"{options.repeats}; {len(images)} images of {dataset}, networks {judges}\n")
@@ -88,7 +89,7 @@ def main() -> None:
     for coder in [*learned_coders([options.checkpoint], cpu), *(PillowCoder(name, 40) for name in baselines)]:
         rows = []
         for _ in range(options.repeats):
-            rows.append((*bare(coder, batches, tasks, metric), whole(coder, batches, tasks, similarity)))
+            rows.append((*bare(coder, batches, tasks, metric), whole(coder, batches, tasks, measures)))
         coding, forward, wall = (statistics.median(column) for column in zip(*rows, strict=True))
         print(f"| {coder.codec} | {coding:.2f} | {forward:.2f} | {wall:.2f} | {wall / (coding + forward):.2f} |")
 

@@ -40,12 +40,10 @@ def _make(
             checkpoint="ab" * 32 if is_learned else None,
             bpp=rate,
             bpp_estimated=0.99 * rate if is_learned else None,
-            psnr_db=value,
-            ms_ssim=value / 50,
-            mlclipsim=value / 40,
             encode_seconds=0.02,
             decode_seconds=0.03,
             num_images=200,
+            qualities={"psnr": value, "ms-ssim": value / 50, "mlclipsim": value / 40},
             tasks=tasks(value),
         )
         for index, (rate, value) in enumerate(zip(bpp, psnr_db, strict=True))
@@ -86,11 +84,11 @@ def write_samples(folder: Path, results: Sequence[Results], stems: Sequence[str]
         "coco-seg": [{**box, "score": 0.8, "segmentation": rle}],
         "voc-seg": {"png": base64.b64encode(halves.getvalue()).decode()},
     }
-    points: list[tuple[str, dict[str, float]]] = [("original", {})]
+    points: list[tuple[str, dict[str, object]]] = [("original", {})]
     for each in results:
         for point in each.points:
             setting = f"q{point.quality}" if point.quality is not None else f"lmbda-{point.lmbda:g}"
-            facts = {"bpp": 1.5 * point.bpp, "psnr_db": point.psnr_db}
+            facts = {"bpp": 1.5 * point.bpp, "qualities": {"psnr": point.score("psnr")}}
             points.append((f"{each.name.replace(' / ', '-')}/{setting}", facts))
     for name, facts in points:
         (folder / "samples" / name).mkdir(parents=True, exist_ok=True)

@@ -84,13 +84,13 @@ def test_tables_are_those_of_the_results() -> None:
     results = [load_results(ROOT / "results" / "demo" / f"{name}.json") for name in names]
     text = (ROOT / "README.md").read_text()
     assert markdown_table(results) in text
-    qualities = ("imagenet-cls", "coco-det", "voc-seg", "mlclipsim", "psnr_db", "ms_ssim")
+    qualities = ("imagenet-cls", "coco-det", "voc-seg", "mlclipsim", "psnr", "ms-ssim")
     assert markdown_bd_rates(results[0], results, qualities) in text
 
     folder = ROOT / "results" / "demo_distortions"
     arms = ("mse", "ms-ssim", "mlclipsim")
     seeds = [load_results(folder / f"mbt2018-mean-vbr-{arm}-seed{seed}.json") for arm in arms for seed in range(3)]
-    assert markdown_bd_rates(seeds[0], seeds, ("imagenet-cls", "coco-det", "voc-seg", "psnr_db")) in text
+    assert markdown_bd_rates(seeds[0], seeds, ("imagenet-cls", "coco-det", "voc-seg", "psnr")) in text
 
     shipped = [load_results(ROOT / "results" / "other_networks" / f"{name}.json") for name in names[:2]]
     judged = ("imagenet-cls@demo-mobilenet", "imagenet-cls@demo-vit", "coco-det", "voc-seg")

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import bjontegaard
 import numpy as np
 
+from lic.curves.qualities import quality as metric
 from lic.curves.results import Results
 
 MIN_POINTS = 3
@@ -65,7 +66,7 @@ def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
     Args:
         reference: the curve that stands for 0 %.
         candidate: the curve to compare with it, on the same dataset.
-        quality: `psnr_db`, `ms_ssim`, `mlclipsim`, or a task (`task@network`), whose headline score is taken.
+        quality: a metric, or a task (`task@network`), whose headline score is taken.
 
     Raises:
         ValueError: the quality is unknown.
@@ -75,7 +76,8 @@ def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
     why_not = _too_short(one, quality) or _too_short(other, quality)
     if why_not:
         return Delta(None, why_not)
-    share, low, high = _overlap(one.quality, other.quality)
+    share, *ends = _overlap(one.quality, other.quality)
+    low, high = sorted(_sign(quality) * end for end in ends)
     notes = _judge_overlap(share, f"{reference.name} and {candidate.name} reach no {quality} in common")
     if share < MIN_OVERLAP:
         return Delta(None, notes[0], low, high)
@@ -124,8 +126,9 @@ def drop_at(results: Results, task: str, bpp: float) -> float | None:
 
 
 def _measured(results: Results, quality: str) -> _Curve:
-    """Return the measured points by rising rate, of equal rates the best one."""
-    measured = [(p.bpp, p.score(quality)) for p in results.points if math.isfinite(p.score(quality))]
+    """Return the measured points by rising rate, of equal rates the best one; higher is better, whatever the metric."""
+    sign = _sign(quality)
+    measured = [(p.bpp, sign * p.score(quality)) for p in results.points if math.isfinite(p.score(quality))]
     curve = _Curve(results.name, [], [], [])
     best = -math.inf
     for bpp, value in sorted(measured, key=lambda pair: (pair[0], -pair[1])):
@@ -136,6 +139,10 @@ def _measured(results: Results, quality: str) -> _Curve:
             curve.bpp.append(bpp)
             curve.quality.append(value)
     return curve
+
+
+def _sign(quality: str) -> float:
+    return -1.0 if metric(quality).is_lower_better else 1.0
 
 
 def _increasing_part(curve: _Curve) -> _Curve:

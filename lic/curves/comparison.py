@@ -6,14 +6,12 @@ from statistics import fmean
 from typing import NamedTuple
 
 from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, drop_at
-from lic.curves.results import FULL_REFERENCE, LABEL, Point, Results, list_networks, list_tasks, task_of
+from lic.curves.qualities import quality as metric
+from lic.curves.results import LABEL, Point, Results, is_task, list_networks, list_qualities, list_tasks, task_of
 from lic.curves.seeds import group_seeds, merge_seeds
 
 AT_BPP = (0.1, 0.25, 0.5, 1.0)
 """Rates at which the drop against the ceiling is shown, those of them that a curve reaches."""
-
-DIGITS = {"psnr_db": 2, "ms_ssim": 4, "mlclipsim": 4}
-"""Decimals of each quality; a task's score in percent has one."""
 
 
 class BdCell(NamedTuple):
@@ -77,19 +75,19 @@ def bd_rows(reference: Results, results: Sequence[Results]) -> Iterator[BdRow]:
     comparisons = compare(reference, results)
     tasks = list_tasks([reference, *results])
     judged = [name for task in tasks for name in (task, *list_networks([reference, *results], task))]
-    for quality in (*FULL_REFERENCE, *judged):
+    for quality in (*list_qualities([reference, *results]), *judged):
         candidates = [candidate for each in comparisons for _, candidate in each.pairs]
         if not any(math.isfinite(point.score(quality)) for each in candidates for point in each.points):
             continue
-        factor, digits, unit = (1.0, DIGITS[quality], "") if quality in DIGITS else (100.0, 1, " pp")
-        unit = " dB" if quality == "psnr_db" else unit
+        factor, unit = (100.0, " pp") if is_task(quality) else (1.0, f" {metric(quality).unit}".rstrip())
+        number = digits(quality)
         for each in comparisons:
             rates, accuracies = ([delta(*pair, quality) for pair in each.pairs] for delta in (bd_rate, bd_accuracy))
             yield BdRow(
                 label(quality),
                 each.name,
-                _bd_cell(rates, each.seeds, 1, "+.1f", " %", factor, f".{digits}f"),
-                _bd_cell(accuracies, each.seeds, factor, f"+.{digits}f", unit, 1, ".3f"),
+                _bd_cell(rates, each.seeds, 1, "+.1f", " %", factor, f".{number}f"),
+                _bd_cell(accuracies, each.seeds, factor, f"+.{number}f", unit, 1, ".3f"),
                 each is comparisons[0],
                 each is comparisons[-1],
             )
@@ -151,8 +149,15 @@ def drops(results: Sequence[Results], at_bpp: Sequence[float] | None = None) -> 
 
 def label(quality: str) -> str:
     """Return what people call a quality, a task, or `task@network`."""
+    if not is_task(quality):
+        return metric(quality).label
     network = quality.partition("@")[2]
     return f"{LABEL[task_of(quality)]} ({network})" if network else LABEL[quality]
+
+
+def digits(quality: str) -> int:
+    """Return the decimals that a quality is shown with; a task's score in percent has one."""
+    return 1 if is_task(quality) else metric(quality).digits
 
 
 def setting(point: Point) -> str:
@@ -164,4 +169,4 @@ def setting(point: Point) -> str:
 
 def scaled(value: float, quality: str) -> float:
     """Return a task's score in percent, and any other quality as it is."""
-    return value if quality in FULL_REFERENCE else 100 * value
+    return 100 * value if is_task(quality) else value

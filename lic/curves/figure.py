@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lic.curves.looks import looks, title
-from lic.curves.results import FULL_REFERENCE, Results, list_networks, list_tasks
+from lic.curves.results import Results, is_task, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -38,7 +38,7 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_curves(results: Sequence[Results], path: Path | str) -> None:
-    """Draw quality over rate as a PNG: the headline score of each task, PSNR and ML-CLIPSim.
+    """Draw quality over rate as a PNG: the headline score of each task, PSNR, ML-CLIPSim and other metrics.
 
     Learned codecs are coloured lines, conventional ones dashed and grey, single points markers without a line; the
     uncompressed images are a thin dashed ceiling. Where several networks judged a task, thin lines are the networks'
@@ -57,8 +57,7 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     results = merge_seeds(results)
     if not any(each.points for each in results):
         raise ValueError("expected at least one operating point to draw, came none; evaluate a codec first")
-    has_clip = any(math.isfinite(point.mlclipsim) for each in results for point in each.points)
-    panels = [*list_tasks(results), "psnr_db", *(["mlclipsim"] if has_clip else [])]
+    panels = [*list_tasks(results), *_drawn(results)]
     num_columns = {2: 2, 4: 2}.get(len(panels), 3)
     num_rows = math.ceil(len(panels) / num_columns)
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)
@@ -79,6 +78,15 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         figure.savefig(path, format="png", facecolor="white")
 
 
+def _drawn(results: Sequence[Results]) -> list[str]:
+    """Return the metrics that have a panel: PSNR, and those measured but MS-SSIM, unless there is nothing else."""
+    points = [point for each in results for point in each.points]
+    measured = [name for name in list_qualities(results) if any(math.isfinite(point.score(name)) for point in points)]
+    return [name for name in list_qualities(results) if name == "psnr" or (name in measured and name != "ms-ssim")] or (
+        measured if not list_tasks(results) else []
+    )
+
+
 def _lines(results: Sequence[Results]) -> list[Line2D]:
     """Return the look of each curve, the same in every panel and in the legend."""
     lines = []
@@ -96,7 +104,7 @@ def _lines(results: Sequence[Results]) -> list[Line2D]:
 
 
 def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D], quality: str) -> None:
-    percent = 1 if quality in FULL_REFERENCE else 100
+    percent = 100 if is_task(quality) else 1
     for each, line in zip(results, lines, strict=True):
         for name in list_networks([each], quality):
             thin = _curve(each, line, name, percent)

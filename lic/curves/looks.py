@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lic.curves import qualities
 from lic.curves.results import LABEL, Results
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color), which colour-blind readers can tell apart.
@@ -41,6 +42,8 @@ def looks(results: Sequence[Results]) -> list[Look]:
 
 def title(quality: str) -> str:
     """Return a panel's title with the unit of its axis."""
-    unit = {"psnr_db": " (dB)"}.get(quality, " (%)" if quality in _SUBJECT else "")
-    subject = f"{_SUBJECT[quality]}, " if quality in _SUBJECT else ""
-    return f"{subject}{LABEL[quality]}{unit}"
+    if quality in _SUBJECT:
+        return f"{_SUBJECT[quality]}, {LABEL[quality]} (%)"
+    metric = qualities.quality(quality)
+    better = ", lower is better" if metric.is_lower_better else ""
+    return f"{metric.label} ({metric.unit})" if metric.unit else f"{metric.label}{better}"

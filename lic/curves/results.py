@@ -1,13 +1,14 @@
 """Results as data: what one codec costs and what it is worth on one dataset, as a JSON file.
 
     {"codec": "mbt2018-mean", "distortion": "mlclipsim", "dataset": "demo-scenes (embedded)",
-     "points": [{"lmbda": 0.01, "bpp": 0.21, "psnr_db": 27.4, ..., "coco-det": {"ap": 0.5, "ap50": 0.8}}],
+     "points": [{"lmbda": 0.01, "bpp": 0.21, ..., "qualities": {"psnr": 27.4}, "coco-det": {"ap": 0.5, "ap50": 0.8}}],
      "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"},
      "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null},
      "label": null, "seed": 0}
 
-Files without the last five keys are older, and read all the same. Figures, tables and BD-rates are drawn from these
-files alone. A value that could not be measured is `null` in the file and NaN here.
+Files without the last five keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
+and `mlclipsim` instead of `qualities`. Figures, tables and BD-rates are drawn from these files alone. A value
+that could not be measured is `null` in the file and NaN here.
 """
 
 import json
@@ -21,6 +22,7 @@ from typing import Any, get_type_hints
 
 from lic.curves.environment import read_environment as read_environment
 from lic.curves.naming import Curve
+from lic.curves.qualities import known_qualities
 
 HEADLINE = {
     "imagenet-cls": "top1", "folder-cls": "top1", "coco-det": "ap", "voc-det": "ap50", "coco-seg": "ap",
@@ -33,16 +35,15 @@ Where several networks judged a task, `task` holds the mean of their scores, and
 the headline score lie the ends of its 95 % bootstrap interval over images, `top1_low` and `top1_high`.
 """
 
-FULL_REFERENCE = ("psnr_db", "ms_ssim", "mlclipsim")
-"""The qualities that every point has: its reconstructions compared with the originals."""
+_OLDER_QUALITIES = {"psnr_db": "psnr", "ms_ssim": "ms-ssim", "mlclipsim": "mlclipsim"}
+"""Keys of points in files of before 2026-11-26, and the metrics that they are."""
 
 LABEL = {
     "imagenet-cls": "top-1", "folder-cls": "top-1", "coco-det": "box AP", "voc-det": "AP50", "coco-seg": "mask AP",
     "voc-seg": "mIoU", "coco-semseg": "mIoU", "camvid-seg": "mIoU",
     "consistency-cls": "agreement", "consistency-det": "AP to own", "consistency-seg": "mIoU to own",
-    "psnr_db": "PSNR", "ms_ssim": "MS-SSIM", "mlclipsim": "ML-CLIPSim",
 }  # fmt: skip
-"""What people call each quality; `to own`: measured against the network's own prediction on the original."""
+"""What people call each task's score; `to own`: measured against the network's own prediction on the original."""
 
 TaskScores = dict[str, dict[str, float]]
 
@@ -52,9 +53,14 @@ def task_of(name: str) -> str:
     return name.partition("@")[0]
 
 
+def is_task(name: str) -> bool:
+    """Return whether a name is a task's or `task@network`; else it is a metric's."""
+    return task_of(name) in HEADLINE
+
+
 @dataclass(frozen=True)
 class Point:
-    """One operating point of a codec, averaged over a dataset. Higher is better for every quality."""
+    """One operating point of a codec, averaged over a dataset."""
 
     lmbda: float | None
     """Rate-distortion trade-off the weights were trained for; None for codecs without one."""
@@ -66,13 +72,12 @@ class Point:
     """Bits per pixel of the real streams, headers included."""
     bpp_estimated: float | None
     """Bits per pixel that the symbols should take by the codec's probability tables."""
-    psnr_db: float
-    ms_ssim: float
-    mlclipsim: float
     encode_seconds: float
     """Per image, as `decode_seconds`; beside whatever else the evaluation did at the time."""
     decode_seconds: float
     num_images: int
+    qualities: dict[str, float] = field(default_factory=dict)
+    """Means of the reconstructions' metrics, by name, such as {"psnr": 27.4, "ms-ssim": 0.93}."""
     tasks: TaskScores = field(default_factory=dict)
     """Scores by task, such as {"coco-det": {"ap": 0.5, "ap50": 0.8}}."""
 
@@ -85,12 +90,12 @@ class Point:
         """Return the value of a quality, or the headline score of a task; NaN where it was not measured.
 
         Args:
-            name: one of `FULL_REFERENCE`, a task in `HEADLINE`, or `task@network`.
+            name: a metric, a task in `HEADLINE`, or `task@network`.
         """
-        if name in FULL_REFERENCE:
-            return float(getattr(self, name))
-        if task_of(name) not in HEADLINE:
-            raise ValueError(_unknown("quality", name, [*FULL_REFERENCE, *HEADLINE]))
+        if name in self.qualities:
+            return self.qualities[name]
+        if not is_task(name) and name not in known_qualities():
+            raise ValueError(_unknown("quality", name, [*known_qualities(), *HEADLINE]))
         return _headline(self.tasks, name)
 
     def interval(self, name: str) -> tuple[float, float] | None:
@@ -151,6 +156,11 @@ def list_tasks(results: Sequence[Results]) -> list[str]:
     """Return the tasks that any of these results has measured, in the order of `HEADLINE`."""
     measured = {task_of(name) for name in _measured(results)}
     return [task for task in HEADLINE if task in measured]
+
+
+def list_qualities(results: Sequence[Results]) -> list[str]:
+    """Return the metrics that any of these results has, in the order in which they were asked for."""
+    return list(dict.fromkeys(name for each in results for point in each.points for name in point.qualities))
 
 
 def list_networks(results: Sequence[Results], task: str) -> list[str]:
@@ -220,13 +230,24 @@ def _parse_results(content: Any) -> Results:
 
 
 def _parse_point(content: Any) -> Point:
-    kinds = {name: kind for name, kind in get_type_hints(Point).items() if name != "tasks"}
-    _check_keys("point", content, list(kinds))
+    kinds = {name: kind for name, kind in get_type_hints(Point).items() if name not in ("qualities", "tasks")}
+    is_older = isinstance(content, dict) and "qualities" not in content and "psnr_db" in content
+    own = [*kinds, *(_OLDER_QUALITIES if is_older else ["qualities"])]
+    _check_keys("point", content, own)
+    qualities = {name: content[key] for key, name in _OLDER_QUALITIES.items()} if is_older else content["qualities"]
     values: dict[str, Any] = {}
     for name, kind in kinds.items():
         values[name] = math.nan if kind is float and content[name] is None else content[name]
         _check_type(name, values[name], kind if kind is int else kind | int)
-    return Point(**values, tasks=_parse_tasks({key: content[key] for key in content if key not in kinds}))
+    tasks = _parse_tasks({key: content[key] for key in content if key not in own})
+    return Point(**values, qualities=_parse_qualities(qualities), tasks=tasks)
+
+
+def _parse_qualities(content: Any) -> dict[str, float]:
+    _check_type("qualities", content, dict)
+    for name, value in content.items():
+        _check_type(name, value, float | int | None)
+    return {name: math.nan if value is None else value for name, value in content.items()}
 
 
 def _parse_tasks(content: TaskScores) -> TaskScores:

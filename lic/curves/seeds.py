@@ -89,11 +89,13 @@ def _mean_point(points: Sequence[Point]) -> Point:
         checkpoint=None,  # there are several
         bpp=mean("bpp"),
         bpp_estimated=mean("bpp_estimated") if has_estimates else None,
-        psnr_db=mean("psnr_db"),
-        ms_ssim=mean("ms_ssim"),
-        mlclipsim=mean("mlclipsim"),
         encode_seconds=mean("encode_seconds"),
         decode_seconds=mean("decode_seconds"),
+        qualities={
+            name: fmean(point.qualities[name] for point in points)
+            for name in points[0].qualities
+            if all(name in point.qualities for point in points)
+        },
         tasks=_mean_tasks([point.tasks for point in points]),
     )
 

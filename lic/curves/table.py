@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lic.curves.comparison import DIGITS, bd_rate_texts, bd_rows, compare, drops, label, setting
-from lic.curves.results import FULL_REFERENCE, Results, list_tasks
+from lic.curves.comparison import bd_rate_texts, bd_rows, compare, digits, drops, label, setting
+from lic.curves.results import Results, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
 WIDTH = 100
@@ -84,7 +84,7 @@ def markdown_bd_rates(reference: Results, results: Sequence[Results], qualities:
     Args:
         reference: the one of the results that stands for 0 %, or any of its seeds.
         results: codecs on the same dataset; where they have seeds, mean and range over these are given.
-        qualities: of `FULL_REFERENCE`, tasks, or `task@network`; a column for each.
+        qualities: metrics, tasks, or `task@network`; a column for each.
     """
     columns = [f"BD-rate against {reference.curve.recipe or reference.codec}, %", *map(label, qualities)]
     rows = [[each.name, *bd_rate_texts(each, qualities)] for each in compare(reference, results)]
@@ -128,14 +128,14 @@ def _noted(text: str, note: str, notes: list[str]) -> str:
 
 
 def _columns(results: Sequence[Results]) -> list[str]:
-    return ["setting", "bpp", *(label(quality) for quality in (*FULL_REFERENCE, *list_tasks(results)))]
+    return ["setting", "bpp", *(label(quality) for quality in (*list_qualities(results), *list_tasks(results)))]
 
 
 def _rows(results: Sequence[Results]) -> Iterator[_Row]:
-    tasks = list_tasks(results)
+    tasks, qualities = list_tasks(results), list_qualities(results)
     for each in results:
         for point in each.points:
-            values = [_number(point.score(quality), DIGITS[quality]) for quality in FULL_REFERENCE]
+            values = [_number(point.score(quality), digits(quality)) for quality in qualities]
             cells = [setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
             yield _Row(each.name, cells, point is each.points[-1])
     ceilings: list[list[str]] = []
@@ -143,7 +143,7 @@ def _rows(results: Sequence[Results]) -> Iterator[_Row]:
         scores = [_percent(each.ceiling_score(task)) if task in each.ceiling else "" for task in tasks]
         if any(scores) and scores not in ceilings:
             ceilings.append(scores)
-            yield _Row("uncompressed", ["", "", *("" for _ in FULL_REFERENCE), *scores], False)
+            yield _Row("uncompressed", ["", "", *("" for _ in qualities), *scores], False)
 
 
 def _number(value: float, num_digits: int) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lic.curves.results import Point
 from lic.evaluation.coders import Coder
-from lic.evaluation.measure import Similarity, measure
+from lic.evaluation.measure import Measures
 from lic.evaluation.records import WHOLE, Measured, Record, Records, Shard
 from lic.images import image_size, quantise, read_image, write_file, write_image
 from lic.tasks import Task
@@ -41,7 +41,7 @@ def evaluate(
     coder: Coder,
     batches: Sequence[list[Path]],
     tasks: Sequence[Task],
-    similarity: Similarity | None,
+    measures: Measures,
     records: Records,
     shard: Shard = WHOLE,
     progress: Progress = lambda *_: None,
@@ -53,7 +53,7 @@ def evaluate(
         coder: the operating point.
         batches: the files to code, no two alike, as `plan_batches` returns them.
         tasks: what judges the reconstructions.
-        similarity: ML-CLIPSim; None: not measured, NaN.
+        measures: what is measured of reconstructions.
         records: of this coder, these images and tasks.
         shard: this process's part of the work; all of it is returned.
         progress: told of the images done.
@@ -75,8 +75,8 @@ def evaluate(
         coded = coded or [code(coder, *pair) for pair in zip(originals, paths, strict=True)]
         shown = [each.reconstruction for each in coded]
         measured = [
-            Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, *qualities)
-            for each, qualities in zip(coded, measure(paths, shown, originals, similarity), strict=True)
+            Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, qualities)
+            for each, qualities in zip(coded, measures(paths, shown, originals), strict=True)
         ]
         found = [Record(*each) for each in zip(_predict(own, paths, shown), measured, strict=True)]
         for path, image, record in zip(paths, shown, found, strict=True):
@@ -164,7 +164,9 @@ def write_sample(path: Path, image: Tensor, record: Record) -> None:
     """Write an image as PNG, after a JSON beside it with its record: where the PNG is, both are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     measured = record.measured._asdict() if record.measured else {}
-    measured = {name: value if value is None or math.isfinite(value) else None for name, value in measured.items()}
+    if record.measured:
+        found = record.measured.qualities.items()
+        measured["qualities"] = {name: value if math.isfinite(value) else None for name, value in found}
     write_file(json.dumps({**measured, "tasks": record.predictions}).encode(), path.with_suffix(".json"))
     write_image(image, path)
 
@@ -180,12 +182,10 @@ def average(coder: Coder, records: Sequence[Record], scores: Scores) -> Point:
         checkpoint=coder.checkpoint,
         bpp=_mean([row.bpp for row in rows]),
         bpp_estimated=_mean(estimates) if estimates else None,
-        psnr_db=_mean([row.psnr_db for row in rows]),
-        ms_ssim=_mean([row.ms_ssim for row in rows]),
-        mlclipsim=_mean([row.mlclipsim for row in rows]),
         encode_seconds=_mean([row.encode_seconds for row in rows]),
         decode_seconds=_mean([row.decode_seconds for row in rows]),
         num_images=len(rows),
+        qualities={name: _mean([row.qualities[name] for row in rows]) for name in rows[0].qualities},
         tasks=scores,
     )
 

@@ -1,55 +1,96 @@
-"""What is measured of a reconstruction besides the tasks: PSNR, MS-SSIM, ML-CLIPSim."""
+"""What is measured of a reconstruction besides the tasks: any of the metrics, by name."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lic.distortions import MLCLIPSim
-from lic.distortions.mlclipsim import Seen
-from lic.metrics import ms_ssim, psnr_db
+from lic.metrics import Metric, build_metric
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import MetricName
 
 ROOM_BYTES = 2**29
 CACHED_PX = 2**16  # MS-SSIM's many planes of so many pixels stay in a processor's cache
 
 
-class Similarity:
-    """ML-CLIPSim to originals whose features are kept from one operating point to the next, while there is room.
+class Measures:
+    """Metrics that keep what they see of originals from one operating point to the next, while there is room.
 
     Every point goes through the same images in the same order: keeping the first ones for good serves more of them than
-    keeping the latest would.
+    keeping the latest would. Metrics without weights stay on the CPU: on GPUs, convolutions may be TF32.
 
-    Attributes:
-        metric: in eval mode.
+    Args:
+        metrics: in eval mode, by name.
+        device: of those that have weights.
     """
 
-    def __init__(self, metric: MLCLIPSim) -> None:
-        self.metric, self._room = metric, ROOM_BYTES
-        self._seen: dict[tuple[Path, ...], Seen] = {}
+    def __init__(self, metrics: Mapping[str, Metric], device: torch.device) -> None:
+        self.metrics = {name: metric.to(device) if _has_weights(metric) else metric for name, metric in metrics.items()}
+        self._device, self._room = device, ROOM_BYTES
+        self._seen: dict[tuple[str, tuple[Path, ...]], Any] = {}
 
-    def __call__(self, paths: Sequence[Path], reconstructions: Tensor, originals: Tensor) -> Tensor:
-        """Return the similarity of each of (N, 3, H, W), (N,); the paths are the originals' files."""
-        device = self.metric.layer_weights.device
+    def __call__(
+        self, paths: Sequence[Path], reconstructions: Sequence[Tensor], originals: Sequence[Tensor]
+    ) -> list[dict[str, float]]:
+        """Return the values of each image, (1, 3, H, W), all of one size; the paths are the originals' files."""
+        shown, references = torch.cat(list(reconstructions)), torch.cat(list(originals))
         with torch.no_grad():
-            seen = self._seen.get(tuple(paths)) or self._see(tuple(paths), originals.to(device))
-            return 1 - self.metric.distance_to(reconstructions.to(device), seen).cpu()
+            columns = {name: self._measure(name, tuple(paths), shown, references).tolist() for name in self.metrics}
+        return [{name: column[i] for name, column in columns.items()} for i in range(len(paths))]
 
-    def _see(self, paths: tuple[Path, ...], originals: Tensor) -> Seen:
-        seen = self.metric.see(originals)
-        size = sum(vectors.nbytes for vectors in seen.vectors)
-        if size <= self._room:
-            self._seen[paths], self._room = seen, self._room - size
+    def _measure(self, name: str, paths: tuple[Path, ...], shown: Tensor, references: Tensor) -> Tensor:
+        metric = self.metrics[name]
+        if not _has_weights(metric):
+            pieces = (pair.split(max(1, CACHED_PX // shown[0, 0].numel())) for pair in (shown, references))
+            pairs = zip(*pieces, strict=True)
+            return torch.cat([metric.measure(image, metric.prepare(original)) for image, original in pairs])
+        seen = self._seen.get((name, paths))
+        if seen is None:
+            seen = self._see(name, paths, references.to(self._device))
+        return metric.measure(shown.to(self._device), seen).cpu()
+
+    def _see(self, name: str, paths: tuple[Path, ...], references: Tensor) -> Any:
+        seen = self.metrics[name].prepare(references)
+        size = _num_bytes(seen)
+        if seen is not references and size <= self._room:  # pixels are read for every point anyway
+            self._seen[name, paths], self._room = seen, self._room - size
         return seen
 
+    @property
+    def fingerprint(self) -> str:
+        """What changes with whatever values depend on."""
+        return " ".join(f"{name} {_digest(metric)}" for name, metric in self.metrics.items()) or "none"
 
-def measure(
-    paths: Sequence[Path], reconstructions: Sequence[Tensor], originals: Sequence[Tensor], similarity: Similarity | None
-) -> list[tuple[float, float, float]]:
-    """Return PSNR in dB, MS-SSIM and ML-CLIPSim (NaN without it) of each image, (1, 3, H, W), all of one size."""
-    shown, references = torch.cat(list(reconstructions)), torch.cat(list(originals))
-    similarities = similarity(paths, shown, references) if similarity else torch.full((len(paths),), torch.nan)
-    pieces = (pair.split(max(1, CACHED_PX // shown[0, 0].numel())) for pair in (shown, references))
-    structural = torch.cat([ms_ssim(*pair) for pair in zip(*pieces, strict=True)])
-    columns = psnr_db(shown, references), structural, similarities
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+def build_measures(names: Sequence[MetricName], config: MetricsConfig, device: torch.device) -> Measures:
+    """Return the metrics of these names.
+
+    Raises:
+        ValueError: in one line: weights that cannot be had.
+    """
+    return Measures({name: build_metric(name, config) for name in dict.fromkeys(names)}, device)
+
+
+def _has_weights(metric: Metric) -> bool:
+    return metric.card.weights != "none"
+
+
+def _num_bytes(seen: Any) -> int:
+    if isinstance(seen, Tensor):
+        return seen.nbytes
+    return sum(map(_num_bytes, seen)) if isinstance(seen, list | tuple) else 0
+
+
+def _digest(metric: Metric) -> str:
+    """Return a digest of the weights and of all that modules say of themselves in numbers, words and lists."""
+    digest = hashlib.sha256(metric.title.encode())
+    for module in metric.modules():
+        own = sorted((name, value) for name, value in vars(module).items() if name[:1] != "_")
+        plain = [(name, value) for name, value in own if isinstance(value, bool | int | float | str | list | tuple)]
+        digest.update(f"{type(module).__name__} {plain}".encode())
+    for tensor in metric.state_dict().values():
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -11,13 +11,13 @@ from rich.console import Console
 
 from lic.backbones.networks import build_network
 from lic.data.subset import subset
-from lic.distortions import MLCLIPSim, build_mlclipsim
+from lic.evaluation.measure import Measures, build_measures
 from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset, readable
 from lic.evaluation.records import WHOLE, Shard
 from lic.images import list_images
 from lic.settings import require
 from lic.settings.evaluate import JudgeConfig
-from lic.settings.metrics import MLCLIPSimConfig
+from lic.settings.metrics import MetricsConfig
 from lic.tasks import DEFAULT_TASKS, Task, build_tasks
 
 Group = tuple[str, list[Path], list[Task]]
@@ -26,7 +26,7 @@ Group = tuple[str, list[Path], list[Task]]
 
 def plan_evaluation(
     config: JudgeConfig,
-    mlclipsim: MLCLIPSimConfig,
+    metrics: MetricsConfig,
     device: torch.device,
     console: Console,
     settings: dict[str, Any],
@@ -37,7 +37,7 @@ def plan_evaluation(
 
     Args:
         config: tasks, networks and data.
-        mlclipsim: the metric.
+        metrics: their settings.
         device: of the networks.
         console: told what is evaluated on where it could be mistaken.
         settings: the run's, for results files.
@@ -51,16 +51,18 @@ def plan_evaluation(
     root = Path(config.data_root).expanduser() if config.data_root else None
     require(root is None or root.is_dir(), f"data_root {root} is not a folder")
     groups = _groups(config, root, device, None if root or config.task else held_out)
-    is_blind = mlclipsim.pretrained == "demo" and root is not None and bool(config.task)
-    if is_blind:
+    names = list(config.metric)
+    is_blind = metrics.mlclipsim.pretrained == "demo" and root is not None and bool(config.task)
+    if is_blind and "mlclipsim" in names:
+        names.remove("mlclipsim")
         console.print("ML-CLIPSim is not measured: the demo encoder has seen no photograph; "
                       "--mlclipsim.pretrained takes an open_clip tag or a file", soft_wrap=True)  # fmt: skip
-    metric = None if is_blind else build_mlclipsim(mlclipsim).to(device)
-    return [_rate_task(group, metric, settings, shard) for group in groups]
+    measures = build_measures(names, metrics, device)
+    return [_rate_task(group, measures, settings, shard) for group in groups]
 
 
-def _rate_task(group: Group, metric: MLCLIPSim | None, settings: dict[str, Any], shard: Shard) -> RateTask:
-    return RateTask(*group, metric, config=settings, shard=shard)
+def _rate_task(group: Group, measures: Measures, settings: dict[str, Any], shard: Shard) -> RateTask:
+    return RateTask(*group, measures, config=settings, shard=shard)
 
 
 def _groups(

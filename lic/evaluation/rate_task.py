@@ -1,6 +1,5 @@
 """A rate-task evaluation: one dataset's images, the tasks on them, their ceiling, and results of any coders."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,6 @@ from lic.cli import command_line
 from lic.curves.naming import Curve, file_stems
 from lic.curves.results import HEADLINE, Point, Results, read_environment
 from lic.demo.scenes import cache_folder
-from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder, quality_for_bpp
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import (
@@ -29,7 +27,7 @@ from lic.evaluation.evaluate import (
     predict_originals,
     write_sample,
 )  # fmt: skip
-from lic.evaluation.measure import Similarity
+from lic.evaluation.measure import Measures
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
 from lic.settings.names import BaselineName
@@ -46,7 +44,7 @@ class RateTask:
         dataset: what the images are.
         images: their files, no two alike.
         tasks: what judges them.
-        metric: ML-CLIPSim in eval mode; None: not measured.
+        measures: what is measured of reconstructions besides.
         folder: gets the records of what was done, so that it is not done again, and samples; None: neither. It may be
             set later, as `shard` and `num_samples` may.
         config: the run's settings, for the results files.
@@ -59,17 +57,16 @@ class RateTask:
         dataset: str,
         images: Sequence[Path],
         tasks: Sequence[Task],
-        metric: MLCLIPSim | None,
+        measures: Measures,
         folder: Path | None = None,
         config: dict[str, Any] | None = None,
         shard: Shard = WHOLE,
         num_samples: int | None = NUM_SAMPLES,
     ) -> None:
-        self.dataset, self.images, self.tasks, self.metric = dataset, list(images), list(tasks), metric
+        self.dataset, self.images, self.tasks, self.measures = dataset, list(images), list(tasks), measures
         self.folder, self.config, self.shard = folder, config or {}, shard
         self.num_samples = num_samples
         self._stems: dict[Curve, str] = {}
-        self._similarity = Similarity(metric) if metric else None
 
     @cached_property
     def originals(self) -> list[Record]:
@@ -118,12 +115,12 @@ class RateTask:
         ]  # fmt: skip
 
     def _evaluate(self, coder: Coder, curve: Curve) -> list[Record]:
-        key = records_key(self.images, coder.fingerprint, self._metric_digest, *self._judges)
+        key = records_key(self.images, coder.fingerprint, self._measures_fingerprint, *self._judges)
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
         place = self._place(curve, coder)
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
-            return evaluate(coder, self._batches, self.tasks, self._similarity, records, self.shard, progress, samples)
+            return evaluate(coder, self._batches, self.tasks, self.measures, records, self.shard, progress, samples)
 
     def _place(self, curve: Curve, setting: Coder | Point) -> Path:
         name = f"q{setting.quality}" if setting.lmbda is None else f"lmbda-{setting.lmbda:g}"
@@ -139,11 +136,8 @@ class RateTask:
         return [f"{task.name} {task.fingerprint}" for task in self.tasks]
 
     @cached_property
-    def _metric_digest(self) -> str:
-        if self.metric is None:
-            return "none"
-        weights = b"".join(tensor.cpu().numpy().tobytes() for tensor in self.metric.state_dict().values())
-        return hashlib.sha256(weights + repr((self.metric.layers, self.metric.tower.input_px)).encode()).hexdigest()
+    def _measures_fingerprint(self) -> str:
+        return self.measures.fingerprint
 
     @cached_property
     def _batches(self) -> list[list[Path]]:

@@ -25,9 +25,7 @@ class Measured(NamedTuple):
     bpp_estimated: float | None
     encode_seconds: float
     decode_seconds: float
-    psnr_db: float
-    ms_ssim: float
-    mlclipsim: float
+    qualities: dict[str, float]
 
 
 class Record(NamedTuple):

@@ -21,6 +21,7 @@ from lic.evaluation.rate_task import NUM_SAMPLES, RateTask
 from lic.evaluation.records import join_processes
 from lic.evaluation.written import draw_grid, write_results
 from lic.settings.evaluate import EvalConfig
+from lic.settings.metrics import MetricsConfig
 from lic.tracking.curves import log_evaluation
 
 
@@ -32,7 +33,9 @@ def evaluate_all(config: EvalConfig, console: Console) -> None:
     coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_coders(config)
     if not config.data_root:
         console.print("no --data_root: evaluating on the embedded demo scenes (synthetic; not COCO, not photographs)")
-    rate_tasks = plan_evaluation(config, config.mlclipsim, device, console, dataclasses.asdict(config), shard)
+    rate_tasks = plan_evaluation(
+        config, MetricsConfig(config.mlclipsim), device, console, dataclasses.asdict(config), shard
+    )
     place(rate_tasks, Path(config.output), None if config.save_images else NUM_SAMPLES)
     for rate_task in rate_tasks:
         _ = rate_task.ceiling  # whatever is wrong with networks or labels shows before the first image is coded

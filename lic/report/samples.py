@@ -4,7 +4,7 @@
 
     samples/classes.json                              {"coco-det": {"1": "circle"}}: names by id, for each task
     samples/original/STEM.png, STEM.json              {"tasks": {"coco-det": prediction}}
-    samples/CODEC-DISTORTION/lmbda-0.01/STEM.png, STEM.json     {"bpp": 0.21, "psnr_db": 27.1, "tasks": {...}}
+    samples/CODEC-DISTORTION/lmbda-0.01/STEM.png, STEM.json   {"bpp": 0.21, "qualities": {"psnr": 27.1}, "tasks": {...}}
     samples/CODEC-LABEL-seed1/lmbda-0.01/...                    the same: with a label, and one of several seeds
     samples/jpeg/q10/...                                        the same
 
@@ -136,7 +136,8 @@ def _read_view(source: str, setting: str, path: Path, samples: Path) -> View:
             task: _layer(prediction, classes.get(task, classes.get(task_of(task), {})), image.size)
             for task, prediction in content.get("tasks", {}).items()
         }
-    return View(source, setting, content.get("bpp"), content.get("psnr_db"), picture, layers)
+    psnr_db = content.get("qualities", {}).get("psnr", content.get("psnr_db"))  # the latter before 2026-11-26
+    return View(source, setting, content.get("bpp"), psnr_db, picture, layers)
 
 
 def _layer(prediction: Any, names: Names, size: tuple[int, int]) -> Layer:

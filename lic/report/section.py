@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lic.curves.comparison import DIGITS, scaled, setting
+from lic.curves.comparison import digits, scaled, setting
 from lic.curves.looks import looks, title
-from lic.curves.results import FULL_REFERENCE, Results, list_networks, list_tasks
+from lic.curves.results import Results, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import group_seeds, merge_seeds
 from lic.report.samples import MIN_SCORE, read_samples
 from lic.report.tables import bd_table, drop_table, summary_table
@@ -121,14 +121,14 @@ def _curves(results: Sequence[Results]) -> dict[str, Any]:
         {
             "quality": quality,
             "title": title(quality),
-            "digits": DIGITS.get(quality, 1),
+            "digits": digits(quality),
             "networks": [(name, name.partition("@")[2]) for name in list_networks(results, quality)],
             "ceilings": sorted({100 * each.ceiling_score(quality) for each in results if quality in each.ceiling}),
         }
-        for quality in (*tasks, *FULL_REFERENCE)
+        for quality in (*tasks, *list_qualities(results))
         if any(math.isfinite(point.score(quality)) for each in results for point in each.points)
     ]
-    keys = [*FULL_REFERENCE, *(name for task in tasks for name in (task, *list_networks(results, task)))]
+    keys = [*list_qualities(results), *(name for task in tasks for name in (task, *list_networks(results, task)))]
     curves = [
         {
             "name": each.name,

@@ -4,15 +4,15 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from lic.curves.comparison import DIGITS, BdCell, bd_rows, drops, label, scaled, setting
-from lic.curves.results import FULL_REFERENCE, Results, list_tasks
+from lic.curves.comparison import BdCell, bd_rows, digits, drops, label, scaled, setting
+from lic.curves.results import Results, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
 
 def summary_table(results: Sequence[Results]) -> str:
     """Return a row for each operating point, seeds averaged, and the uncompressed ceiling at the foot."""
     results = merge_seeds(results)
-    qualities = [*FULL_REFERENCE, *list_tasks(results)]
+    qualities = [*list_qualities(results), *list_tasks(results)]
     heads = ["codec", "setting", "bpp", *(label(quality) for quality in qualities), "enc. ms", "dec. ms"]
     rows = []
     for each in results:
@@ -22,7 +22,7 @@ def summary_table(results: Sequence[Results]) -> str:
             for quality in qualities:
                 ends = point.interval(quality)
                 hint = " to ".join(f"{scaled(end, quality):.1f}" for end in ends) if ends else ""
-                cells.append(_number(scaled(point.score(quality), quality), DIGITS.get(quality, 1), hint))
+                cells.append(_number(scaled(point.score(quality), quality), digits(quality), hint))
             cells += [_number(1000 * seconds, 1) for seconds in (point.encode_seconds, point.decode_seconds)]
             rows.append(cells)
     blank = _cell("")

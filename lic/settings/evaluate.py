@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from lic.settings import require
 from lic.settings.metrics import MLCLIPSimConfig
-from lic.settings.names import BaselineName, TaskName
+from lic.settings.names import DEFAULT_METRICS, BaselineName, MetricName, TaskName
 from lic.settings.tracking import WandbConfig
 
 
@@ -20,6 +20,8 @@ class JudgeConfig:
     """local weights, one file for each network ('-': its published ones)"""
     data_root: str | None = None
     """ImageNet, COCO or VOC (as the task asks), or with no task any folder of images; default the demo scenes"""
+    metric: list[MetricName] = field(default_factory=lambda: [*DEFAULT_METRICS])
+    """measured of each reconstruction (python -m lic metrics)"""
     baseline: list[BaselineName] = field(default_factory=lambda: ["jpeg", "webp"])
     """codecs to compare with"""
     limit: int | None = None
@@ -59,7 +61,7 @@ class EvalConfig(JudgeConfig):
     wandb: WandbConfig = WandbConfig()
     """W&B"""
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
-    """the metric"""
+    """for --metric mlclipsim"""
 
 
 @dataclass(frozen=True)

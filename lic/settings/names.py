@@ -22,6 +22,8 @@ DistortionName = Literal[
 MetricName = Literal[
     "psnr", "ssim", "ms-ssim", "lpips", "dists", "fsim", "gmsd", "vif", "mlclipsim", "features", "maclip", "clipiqa",
 ]  # fmt: skip
+DEFAULT_METRICS: tuple[MetricName, ...] = ("psnr", "ms-ssim", "mlclipsim")
+"""Of an evaluation."""
 FeatureDistance = Literal["cos", "l2", "swd", "wsd", "jsd", "skld"]
 FeaturesPreset = Literal["lic", "zs-iqa"]
 MACLIPPreset = Literal["code", "paper"]

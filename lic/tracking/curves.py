@@ -16,7 +16,7 @@ from typing import Any
 import wandb
 from rich.console import Console
 
-from lic.curves.results import FULL_REFERENCE, HEADLINE, Results
+from lic.curves.results import HEADLINE, Results, is_task, list_qualities
 from lic.settings.tracking import WandbConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.media import log_samples
@@ -100,9 +100,9 @@ def log_evaluation(
 
 
 def _qualities(results: Sequence[Results]) -> list[str]:
-    """Return the tasks that any result has, without their networks, and the full-reference qualities."""
+    """Return the tasks that any result has, without their networks, and the metrics."""
     measured = {key.partition("@")[0] for result in results for point in result.points for key in point.tasks}
-    return [*(task for task in HEADLINE if task in measured), *FULL_REFERENCE]
+    return [*(task for task in HEADLINE if task in measured), *list_qualities(results)]
 
 
 def _rows(result: Results, name: str) -> list[list[str | float | None]]:
@@ -112,7 +112,7 @@ def _rows(result: Results, name: str) -> list[list[str | float | None]]:
     name_and_data = f"{result.name}{seed}, {result.dataset}"  # a project may hold several seeds and datasets
     for point in result.points:
         start = [result.codec, result.distortion, result.seed, point.lmbda, point.quality, point.bpp]
-        if name in FULL_REFERENCE:
+        if not is_task(name):
             rows.append([name_and_data, *start, _finite(point.score(name)), None, None, None, None])
             continue
         score = HEADLINE[name]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import wandb
 
-from lic.curves.results import FULL_REFERENCE, HEADLINE
+from lic.curves.results import HEADLINE
 from lic.settings import require
+from lic.settings.names import DEFAULT_METRICS
 from lic.settings.tracking import WandbConfig
 from lic.tracking.curves import CHART, LINES
 from lic.tracking.runs import has_key
@@ -74,7 +75,7 @@ def build_workspace(entity: str, project: str, tasks: Sequence[str]) -> "ws.Work
         return [chart, lines, points]
 
     sections = [ws.Section(name=f"rate_task/{task}", panels=curves(task), is_open=True) for task in tasks]
-    quality = [panel for name in FULL_REFERENCE for panel in curves(name)[:2]]
+    quality = [panel for name in DEFAULT_METRICS for panel in curves(name)[:2]]
     shown = ["samples/original", "samples/reconstruction"]
     media = [
         wr.MediaBrowser(title="samples", media_keys=shown, num_columns=2),
@@ -83,7 +84,7 @@ def build_workspace(entity: str, project: str, tasks: Sequence[str]) -> "ws.Work
     steps = [f"train/{name}" for name in ("bpp", "distortion", "psnr_db")]
     training = [wr.LinePlot(title=name, x="trainer/global_step", y=[name], max_runs_to_show=100) for name in steps]
     sections += [
-        ws.Section(name="full-reference qualities", panels=quality),
+        ws.Section(name="metrics", panels=quality),
         ws.Section(name="media", panels=media, is_open=True),
         ws.Section(name="training", panels=training),
     ]

@@ -4,7 +4,7 @@ An evaluation writes, of a few images,
 
     samples/classes.json                     {"coco-det": {"1": "circle", ...}, ...}
     samples/original/STEM.png, .json         {"tasks": {"coco-det": [...], ...}}
-    samples/CODEC/SETTING/STEM.png, .json    {"bpp": 0.21, "psnr_db": 27.4, "tasks": {...}}
+    samples/CODEC/SETTING/STEM.png, .json    {"bpp": 0.21, "qualities": {"psnr": 27.4}, "tasks": {...}}
 
 with predictions as tasks make them (lic/tasks/task.py).
 """
@@ -59,7 +59,8 @@ def _read(place: Path) -> list[tuple[Path, dict[str, Any]]]:
 def _image(path: Path, facts: dict[str, Any], classes: dict[str, Classes]) -> wandb.Image:
     caption, boxes, masks = [path.stem], {}, {}
     if "bpp" in facts:
-        caption.append(f"{facts['bpp']:.3f} bpp, {facts['psnr_db']:.2f} dB")
+        psnr_db = facts["qualities"].get("psnr")
+        caption.append(f"{facts['bpp']:.3f} bpp" + (f", {psnr_db:.2f} dB" if psnr_db is not None else ""))
     for task, prediction in facts["tasks"].items():
         names = classes[task]
         if isinstance(prediction, list):

@@ -229,6 +229,5 @@ def _middle(results: Results) -> Point:
 def _scalars(results: Results) -> dict[str, float]:
     """Return the middle point's values by their log keys."""
     point = _middle(results)
-    names = ("bpp", "psnr_db", "ms_ssim", "mlclipsim")
     scores = {f"val/{task}/{HEADLINE[task_of(task)]}": point.score(task) for task in point.tasks}
-    return {**{f"val/{name}": getattr(point, name) for name in names}, **scores}
+    return {"val/bpp": point.bpp, **{f"val/{name}": value for name, value in point.qualities.items()}, **scores}

@@ -62,10 +62,11 @@ def train(config: TrainConfig, console: Console, program: str = "python train.py
     console.print(f"{precision}", highlight=False, soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
-    distortion = build_distortion(config.distortion, MetricsConfig(config.mlclipsim, config.features))
+    metrics = MetricsConfig(config.mlclipsim, config.features)
+    distortion = build_distortion(config.distortion, metrics)
     module = CodecTraining(codec, distortion, config)
     settings = dataclasses.asdict(config) | {"precision": str(precision)}
-    rate_tasks = plan_evaluation(config.eval, config.mlclipsim, device, console, settings, held_out=held_out)
+    rate_tasks = plan_evaluation(config.eval, metrics, device, console, settings, held_out=held_out)
     if not is_first:
         folder = Path(config.output)  # rank 0's is broadcast
         rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)

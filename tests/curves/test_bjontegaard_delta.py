@@ -16,7 +16,7 @@ PSNR_DB = [24.0, 27.0, 30.5, 33.0, 35.0]
 
 
 @pytest.mark.parametrize("percent", [-50.0, -10.0, 0.0, 10.0, 100.0])
-@pytest.mark.parametrize("quality", ["psnr_db", "ms_ssim", "mlclipsim", "coco-det"])
+@pytest.mark.parametrize("quality", ["psnr", "ms-ssim", "mlclipsim", "coco-det"])
 def test_a_shift_in_rate_is_the_bd_rate(make_results: Any, percent: float, quality: str) -> None:
     reference = make_results(BPP, PSNR_DB)
     candidate = make_results([bpp * (1 + percent / 100) for bpp in BPP], PSNR_DB)
@@ -27,14 +27,14 @@ def test_a_shift_in_rate_is_the_bd_rate(make_results: Any, percent: float, quali
 
 def test_equals_the_package(make_results: Any) -> None:
     bpp, psnr_db = [0.09, 0.15, 0.3, 0.8], [24.5, 26.8, 30.2, 34.6]
-    found = bd_rate(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr_db")
+    found = bd_rate(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr")
     expected = bjontegaard.bd_rate(BPP, PSNR_DB, bpp, psnr_db, method="akima", require_matching_points=False)
     assert found.value == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_other_direction_is_the_reciprocal(make_results: Any) -> None:
     one, other = make_results(BPP, PSNR_DB), make_results([0.08, 0.2, 0.3, 0.8], [24, 28, 30, 36])
-    there, back = bd_rate(one, other, "psnr_db").value, bd_rate(other, one, "psnr_db").value
+    there, back = bd_rate(one, other, "psnr").value, bd_rate(other, one, "psnr").value
     assert there is not None and back is not None
     assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
 
@@ -42,7 +42,7 @@ def test_the_other_direction_is_the_reciprocal(make_results: Any) -> None:
 def test_points_no_better_than_a_cheaper_one_are_left_out(make_results: Any) -> None:
     reference = make_results(BPP, PSNR_DB)
     bumpy = make_results([*BPP, 0.5, 0.2], [*PSNR_DB, 29.0, 26.0], codec="bumpy")
-    found = bd_rate(reference, bumpy, "psnr_db")
+    found = bd_rate(reference, bumpy, "psnr")
     assert found.value == pytest.approx(0, abs=1e-9)
     assert found.note == "bumpy / mse: no better than a cheaper point at 0.2, 0.5 bpp, left out of the BD-rate"
     assert (found.low, found.high) == (24, 35)
@@ -51,45 +51,45 @@ def test_points_no_better_than_a_cheaper_one_are_left_out(make_results: Any) -> 
 def test_curves_that_cannot_be_compared_say_why(make_results: Any) -> None:
     reference = make_results(BPP, PSNR_DB)
     far = make_results(BPP, [psnr_db + 20 for psnr_db in PSNR_DB], codec="far")
-    assert bd_rate(reference, far, "psnr_db")[:2] == (
+    assert bd_rate(reference, far, "psnr")[:2] == (
         None,
-        "mbt2018-mean / mse and far / mse reach no psnr_db in common",
+        "mbt2018-mean / mse and far / mse reach no psnr in common",
     )
     near = make_results(BPP, [psnr_db + 9 for psnr_db in PSNR_DB])
-    assert bd_rate(reference, near, "psnr_db")[:2] == (
+    assert bd_rate(reference, near, "psnr")[:2] == (
         None,
         "the curves share 18% of the shorter one's range, 25% are needed",
     )
     two = make_results([0.1, 0.2], [24, 27], codec="two")
-    assert bd_rate(reference, two, "psnr_db")[:2] == (None, "two / mse has 2 of the 3 points that are needed")
+    assert bd_rate(reference, two, "psnr")[:2] == (None, "two / mse has 2 of the 3 points that are needed")
     falling = make_results(BPP, PSNR_DB[::-1], codec="falling")
-    assert bd_rate(falling, reference, "psnr_db")[:2] == (
+    assert bd_rate(falling, reference, "psnr")[:2] == (
         None,
-        "falling / mse has 1 of the 3 points that increase in psnr_db that are needed",
+        "falling / mse has 1 of the 3 points that increase in psnr that are needed",
     )
     assert bd_rate(reference, far, "voc-seg")[:2] == (None, "mbt2018-mean / mse has no measured voc-seg")
-    assert bd_rate(reference, make_results([], [], codec="empty"), "psnr_db").value is None
+    assert bd_rate(reference, make_results([], [], codec="empty"), "psnr").value is None
 
 
 def test_what_a_number_rests_on_is_noted(make_results: Any) -> None:
     reference = make_results(BPP, PSNR_DB)
     half = make_results(BPP, [psnr_db + 5 for psnr_db in PSNR_DB])
-    found = bd_rate(reference, half, "psnr_db")
+    found = bd_rate(reference, half, "psnr")
     assert found.value is not None and found.value < 0
     assert found.note.startswith("over the 55% of the shorter curve's range that both reach")
     crooked = make_results([0.1, 0.11, 0.9, 1.0, 1.1], [24, 29, 29.1, 34, 35])
-    assert "with pchip interpolation" in bd_rate(reference, crooked, "psnr_db").note
+    assert "with pchip interpolation" in bd_rate(reference, crooked, "psnr").note
 
 
 def test_a_short_curve_within_a_long_one_overlaps_fully(make_results: Any) -> None:
     short = make_results([0.2, 0.21, 0.22], [27.0, 27.2, 27.4])
-    assert bd_rate(make_results(BPP, PSNR_DB), short, "psnr_db").note == ""
+    assert bd_rate(make_results(BPP, PSNR_DB), short, "psnr").note == ""
 
 
 def test_extreme_curves_neither_warn_nor_fail(make_results: Any) -> None:
     steep = make_results([0.1, 1.0, 10.0, 1e300], [24, 24 + 1e-14, 24 + 2e-14, 35])
-    bd_rate(make_results(BPP, PSNR_DB), steep, "psnr_db")
-    bd_rate(steep, make_results(BPP, PSNR_DB), "psnr_db")
+    bd_rate(make_results(BPP, PSNR_DB), steep, "psnr")
+    bd_rate(steep, make_results(BPP, PSNR_DB), "psnr")
 
 
 def test_an_unknown_quality_is_named(make_results: Any) -> None:
@@ -97,7 +97,7 @@ def test_an_unknown_quality_is_named(make_results: Any) -> None:
         bd_rate(make_results(BPP, PSNR_DB), make_results(BPP, PSNR_DB), "mlclip")
 
 
-@pytest.mark.parametrize("quality", ["psnr_db", "coco-det"])
+@pytest.mark.parametrize("quality", ["psnr", "coco-det"])
 def test_lines_over_log_rate_have_a_closed_form(make_results: Any, quality: str) -> None:
     def line(bpp: float, offset: float, slope: float) -> float:
         return offset + slope * math.log10(bpp)
@@ -107,7 +107,7 @@ def test_lines_over_log_rate_have_a_closed_form(make_results: Any, quality: str)
     candidate = make_results(others, [line(bpp, 41, 15) for bpp in others])
     found = bd_accuracy(reference, candidate, quality)
     middle = (math.log10(0.15) + math.log10(0.8)) / 2
-    unit = 1 if quality == "psnr_db" else 0.01
+    unit = 1 if quality == "psnr" else 0.01
     assert found.value == pytest.approx(unit * (1 + 3 * middle), abs=1e-9)
     assert (found.low, found.high) == pytest.approx((0.15, 0.8)) and found.note == ""
     shifted = make_results(others, [line(bpp, 41, 12) for bpp in others])
@@ -117,7 +117,7 @@ def test_lines_over_log_rate_have_a_closed_form(make_results: Any, quality: str)
 
 def test_accuracy_equals_an_integral_of_scipy(make_results: Any) -> None:
     bpp, psnr_db = [0.09, 0.15, 0.3, 0.8], [24.5, 26.8, 30.2, 34.6]
-    found = bd_accuracy(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr_db")
+    found = bd_accuracy(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr")
     grid = np.linspace(math.log(0.1), math.log(0.8), 20001)
     one, other = (Akima1DInterpolator(np.log(x), y)(grid) for x, y in ((BPP, PSNR_DB), (bpp, psnr_db)))
     assert found.value == pytest.approx(float(np.mean(other - one)), abs=1e-4)
@@ -127,7 +127,7 @@ def test_accuracy_equals_an_integral_of_scipy(make_results: Any) -> None:
 def test_accuracy_keeps_and_flags_points_no_better_than_a_cheaper_one(make_results: Any) -> None:
     reference = make_results(BPP, [30.0] * 5, codec="flat")
     bumpy = make_results([*BPP, 0.2], [24, 27, 26, 33, 35, 20], codec="bumpy")
-    found = bd_accuracy(reference, bumpy, "psnr_db")
+    found = bd_accuracy(reference, bumpy, "psnr")
     kept = bjontegaard.bd_psnr(BPP, [30.0] * 5, BPP, [24, 27, 26, 33, 35], method="akima")
     assert found.value == pytest.approx(kept)
     assert "bumpy / mse: no better than a cheaper point at 0.2, 0.4 bpp, kept in the BD-accuracy" in found.note
@@ -137,11 +137,11 @@ def test_accuracy_keeps_and_flags_points_no_better_than_a_cheaper_one(make_resul
 def test_nothing_is_extrapolated(make_results: Any) -> None:
     reference = make_results(BPP, PSNR_DB)
     dearer = make_results([bpp * 20 for bpp in BPP], PSNR_DB)
-    assert bd_accuracy(reference, dearer, "psnr_db").value is None
-    assert "no rate in common" in bd_accuracy(reference, dearer, "psnr_db").note
+    assert bd_accuracy(reference, dearer, "psnr").value is None
+    assert "no rate in common" in bd_accuracy(reference, dearer, "psnr").note
     touching = make_results([bpp * 9 for bpp in BPP], PSNR_DB)
-    assert "25% are needed" in bd_accuracy(reference, touching, "psnr_db").note
-    assert "2 of the 3 points" in bd_accuracy(reference, make_results([0.1, 0.2], [24, 27]), "psnr_db").note
+    assert "25% are needed" in bd_accuracy(reference, touching, "psnr").note
+    assert "2 of the 3 points" in bd_accuracy(reference, make_results([0.1, 0.2], [24, 27]), "psnr").note
     assert "no measured voc-seg" in bd_accuracy(reference, reference, "voc-seg").note
 
 

@@ -39,9 +39,8 @@ def test_any_number_of_tasks_and_a_single_point(make_results: Any, tmp_path: Pat
 
 def test_what_was_not_measured_is_left_out(make_results: Any, tmp_path: Path) -> None:
     results = make_results([0.1, 0.2], [24, 27])
-    draw_curves(
-        [replace(results, points=(replace(results.points[0], psnr_db=float("inf"), tasks={}),))], tmp_path / "a.png"
-    )
+    point = replace(results.points[0], qualities={"psnr": float("inf")}, tasks={})
+    draw_curves([replace(results, points=(point,))], tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
 
 

@@ -31,11 +31,11 @@ def test_tasks_stand_flat_in_the_file(make_results: Any, tmp_path: Path) -> None
 
 def test_what_is_not_finite_is_null_in_the_file_and_nan_here(make_results: Any, tmp_path: Path) -> None:
     results = make_results([0.1], [24])
-    point = replace(results.points[0], psnr_db=math.inf, tasks={"voc-seg": {"miou": math.nan}})
+    point = replace(results.points[0], qualities={"psnr": math.inf}, tasks={"voc-seg": {"miou": math.nan}})
     save_results(replace(results, points=(point,)), tmp_path / "results.json")
-    assert json.loads((tmp_path / "results.json").read_text())["points"][0]["psnr_db"] is None
+    assert json.loads((tmp_path / "results.json").read_text())["points"][0]["qualities"]["psnr"] is None
     (loaded,) = load_results(tmp_path / "results.json").points
-    assert math.isnan(loaded.psnr_db) and math.isnan(loaded.score("voc-seg"))
+    assert math.isnan(loaded.score("psnr")) and math.isnan(loaded.score("voc-seg"))
 
 
 def test_points_are_sorted_and_named(make_results: Any) -> None:
@@ -50,11 +50,11 @@ def test_points_are_sorted_and_named(make_results: Any) -> None:
 
 def test_scores(make_results: Any) -> None:
     point: Point = make_results([0.1], [27]).points[0]
-    assert point.score("psnr_db") == 27
+    assert point.score("psnr") == 27
     assert point.score("coco-det") == 0.27
     assert math.isnan(point.score("voc-seg"))
-    with pytest.raises(ValueError, match="'psnr' is unknown; did you mean 'psnr_db'"):
-        point.score("psnr")
+    with pytest.raises(ValueError, match="'psnr_db' is unknown; did you mean 'psnr'"):
+        point.score("psnr_db")
 
 
 def test_impossible_points_are_refused(make_results: Any) -> None:
@@ -75,7 +75,7 @@ def test_networks_and_intervals(make_results: Any, tmp_path: Path) -> None:
     point = results.points[0]
     assert point.score("coco-det@b") == pytest.approx(0.29) and math.isnan(point.score("coco-det@c"))
     assert point.interval("coco-det") == pytest.approx((0.22, 0.27))
-    assert point.interval("coco-det@b") is None and point.interval("psnr_db") is None
+    assert point.interval("coco-det@b") is None and point.interval("psnr") is None
     assert list_tasks([results]) == ["imagenet-cls", "coco-det"]
     assert list_networks([results], "coco-det") == ["coco-det@a", "coco-det@b"]
     with pytest.raises(ValueError, match="'coco-dt@a' is unknown"):
@@ -89,6 +89,13 @@ def test_older_files_load(make_results: Any, tmp_path: Path) -> None:
     newer = ("networks", "command", "config", "label", "seed")
     path.write_text(json.dumps({k: v for k, v in content.items() if k not in newer}))
     assert load_results(path) == replace(make_results([0.1], [24]), networks={}, command="", config={})
+    (point,) = content["points"]
+    measured = point.pop("qualities")
+    older = {"psnr_db": measured["psnr"], "ms_ssim": measured["ms-ssim"], "mlclipsim": None}
+    path.write_text(json.dumps({**content, "points": [{**point, **older}]}))
+    (loaded,) = load_results(path).points
+    assert list(loaded.qualities) == ["psnr", "ms-ssim", "mlclipsim"] and math.isnan(loaded.score("mlclipsim"))
+    assert (loaded.score("psnr"), loaded.score("ms-ssim")) == (measured["psnr"], measured["ms-ssim"])
     folder, others = Path(__file__).parents[2] / "results", ("calibration", "pcmp", "probe")
     shipped = [path for path in folder.rglob("*.json") if path.relative_to(folder).parts[0] not in others]
     assert shipped and all(load_results(each).points for each in shipped)
@@ -135,7 +142,9 @@ def test_damaged_content_is_one_line(make_results: Any, tmp_path: Path, key: str
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("psnr_db", "24", "expected psnr_db as"),
+        ("qualities", {"psnr": "24"}, "expected psnr as"),
+        ("qualities", [24], "expected qualities as dict"),
+        ("psnr_db", 24, "task 'psnr_db' is unknown"),  # beside qualities it is no older file's
         ("bpp", None, "bits per pixel, came bpp nan"),
         ("num_images", 1.5, "expected num_images as int, came 1.5"),
         ("num_images", None, "expected num_images as int, came null"),

@@ -33,7 +33,7 @@ def test_points_of_one_lmbda_are_averaged(make_results: Any) -> None:
     assert alone is jpeg and (first.name, first.seed) == ("mbt2018-mean / mse", None)
     assert [point.lmbda for point in first.points] == [0.01, 0.02]
     point = first.points[0]
-    assert (point.bpp, point.psnr_db, point.checkpoint) == (pytest.approx(0.12), 24.5, None)
+    assert (point.bpp, point.score("psnr"), point.checkpoint) == (pytest.approx(0.12), 24.5, None)
     assert (point.bpp_estimated, point.num_images) == (pytest.approx(0.99 * 0.12), 200)
     assert point.score("coco-det") == pytest.approx(0.245) and point.score("coco-det@b") == pytest.approx(0.295)
     assert point.interval("coco-det") == pytest.approx((0.22, 0.28)), "the lowest low, the highest high"
@@ -44,15 +44,17 @@ def test_points_that_change_places_keep_their_lmbda(make_results: Any) -> None:
     one = replace(make_results([0.1, 0.2], [24, 27]), seed=0)
     other = replace(make_results([0.3, 0.2], [24, 27]), seed=1)  # the larger lmbda is the cheaper
     (merged,) = merge_seeds([one, other])
-    assert {p.lmbda: (round(p.bpp, 9), p.psnr_db) for p in merged.points} == {0.01: (0.2, 24.0), 0.02: (0.2, 27.0)}
+    found = {p.lmbda: (round(p.bpp, 9), p.score("psnr")) for p in merged.points}
+    assert found == {0.01: (0.2, 24.0), 0.02: (0.2, 27.0)}
 
 
 def test_what_one_seed_lacks_the_mean_lacks(make_results: Any) -> None:
     one, other = seeds_of(make_results, {0: 1, 1: 1.1})
-    points = [replace(p, tasks={"imagenet-cls": {"top1": math.nan}}, mlclipsim=math.nan) for p in other.points]
+    lacking = {"tasks": {"imagenet-cls": {"top1": math.nan}}, "qualities": {"psnr": 24.0, "mlclipsim": math.nan}}
+    points = [replace(p, **lacking) for p in other.points]
     (merged,) = merge_seeds([one, replace(other, points=tuple(points))])
     assert list(merged.points[0].tasks) == ["imagenet-cls"]
-    assert math.isnan(merged.points[0].score("imagenet-cls")) and math.isnan(merged.points[0].mlclipsim)
+    assert math.isnan(merged.points[0].score("imagenet-cls")) and math.isnan(merged.points[0].score("mlclipsim"))
 
 
 def test_nothing_else_is_touched(make_results: Any) -> None:
@@ -83,20 +85,20 @@ def test_bd_by_seed(make_results: Any) -> None:
     rows = [row for row in bd_rows(mse[1], [*mse, *pure, jpeg]) if row.quality == "PSNR"]
     assert [row.name for row in rows] == ["mbt2018-mean / mlclipsim", "jpeg"]
     pairs = [(mse[0], pure[0]), (mse[1], pure[1]), (mean, pure[2])]  # 7 has no counterpart
-    by_hand = [float(bd_rate(*pair, "psnr_db").value or math.nan) for pair in pairs]
+    by_hand = [float(bd_rate(*pair, "psnr").value or math.nan) for pair in pairs]
     assert by_hand[:2] == pytest.approx([-50, -40]) and by_hand[2] == pytest.approx(100 * (0.5 / (3.1 / 3) - 1))
     assert rows[0].rate.value == pytest.approx(fmean(by_hand))
     assert rows[0].rate.text == f"{fmean(by_hand):+.1f} % ({min(by_hand):+.1f} to {max(by_hand):+.1f})"
     assert rows[0].rate.over == "24.00 to 32.00"
-    in_db = [float(bd_accuracy(*pair, "psnr_db").value or math.nan) for pair in pairs]
+    in_db = [float(bd_accuracy(*pair, "psnr").value or math.nan) for pair in pairs]
     assert rows[0].accuracy.text == f"{fmean(in_db):+.2f} dB ({min(in_db):+.2f} to {max(in_db):+.2f})"
-    assert rows[1].rate.text == f"{bd_rate(mean, jpeg, 'psnr_db').value:+.1f} %"
+    assert rows[1].rate.text == f"{bd_rate(mean, jpeg, 'psnr').value:+.1f} %"
 
 
 def test_a_seed_that_cannot_be_compared_is_noted(make_results: Any) -> None:
     mse = seeds_of(make_results, {0: 1.0, 1: 1.0})
     good, bad = seeds_of(make_results, {0: 0.5, 1: 1.0}, distortion="mlclipsim")
-    points = [replace(point, psnr_db=point.psnr_db + 50) for point in bad.points]
+    points = [replace(point, qualities={**point.qualities, "psnr": point.score("psnr") + 50}) for point in bad.points]
     (row,) = [r for r in bd_rows(mse[0], [*mse, good, replace(bad, points=tuple(points))]) if r.quality == "PSNR"]
     assert row.rate.text == "-50.0 %" and row.rate.note.startswith("seed 1: ") and "in common" in row.rate.note
 
@@ -107,7 +109,7 @@ def test_markdown_bd_rates(make_results: Any) -> None:
     pure = [replace(each, label="mlclipsim pure") for each in pure]
     single = make_results([0.3], [28], codec="jpeg", distortion=None, is_learned=False)
     webp = make_results([2 * bpp for bpp in BPP], PSNR_DB, codec="webp", distortion=None, is_learned=False)
-    text = markdown_bd_rates(mse[0], [*mse, *pure, single, webp], ["coco-det", "psnr_db"])
+    text = markdown_bd_rates(mse[0], [*mse, *pure, single, webp], ["coco-det", "psnr"])
     assert text == (
         "| BD-rate against mse, % | box AP | PSNR |\n"
         "| --- | ---: | ---: |\n"
@@ -115,7 +117,7 @@ def test_markdown_bd_rates(make_results: Any) -> None:
         "| jpeg | - | - |\n"
         "| webp | +100.0 | +100.0 |\n"
     )
-    assert markdown_bd_rates(webp, [webp, single], ["psnr_db"]).startswith("| BD-rate against webp, % | PSNR |")
+    assert markdown_bd_rates(webp, [webp, single], ["psnr"]).startswith("| BD-rate against webp, % | PSNR |")
 
 
 def test_figure_and_table_show_the_mean(make_results: Any, tmp_path: Path) -> None:

@@ -12,17 +12,22 @@ from lic.backbones.clip import ClipTower
 from lic.codecs import Header, build_codec, save_codec
 from lic.demo.networks import build_demo_clip
 from lic.distortions import MLCLIPSim
+from lic.evaluation.measure import Measures, build_measures
 from lic.images import write_image
-from lic.settings.names import CodecName
+from lic.metrics import build
+from lic.settings.metrics import MetricsConfig
+from lic.settings.names import DEFAULT_METRICS, CodecName
 
 SIZES = ((64, 64), (64, 64), (48, 80), (64, 64), (48, 80), (33, 20))
 
 
-@pytest.fixture(scope="session")
-def metric() -> MLCLIPSim:
-    """ML-CLIPSim on random weights, in eval mode."""
+@pytest.fixture
+def metric(monkeypatch: pytest.MonkeyPatch) -> Measures:
+    """The usual metrics, ML-CLIPSim on random weights."""
     torch.manual_seed(0)
-    return MLCLIPSim(ClipTower(build_demo_clip().visual)).eval()
+    random = MLCLIPSim(ClipTower(build_demo_clip().visual)).eval()
+    monkeypatch.setattr(build, "build_mlclipsim", lambda _: random)
+    return build_measures(DEFAULT_METRICS, MetricsConfig(), torch.device("cpu"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Evaluation: rates are real bytes, tasks see reconstructions only, and batching changes no number."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,18 +14,18 @@ from torch import Tensor
 from lic.bitstream import Encoded
 from lic.codecs import load_codec
 from lic.curves.results import HEADLINE, Point, load_results
-from lic.distortions import MLCLIPSim
 from lic.distortions.mlclipsim import Seen
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
-from lic.evaluation.measure import Similarity
+from lic.evaluation.measure import Measures, build_measures
 from lic.evaluation.rate_task import RateTask, group_by_dataset, readable
 from lic.evaluation.records import Records
 from lic.evaluation.run import learned_coders
 from lic.evaluation.written import write_results
 from lic.images import crop_to, quantise, read_image, write_image
-from lic.metrics import ms_ssim, psnr_db
+from lic.metrics import build_metric, ms_ssim, psnr_db
+from lic.settings.metrics import FeaturesConfig, MetricsConfig
 
 
 class Spoiler:
@@ -80,7 +81,7 @@ def learned(make_checkpoint: Callable[..., Path]) -> LearnedCoder:
     return LearnedCoder(load_codec(make_checkpoint("codec.safetensors", [0.01])), 0.01, torch.device("cpu"))
 
 
-def by_hand(coder: Coder, images: list[Path], metric: MLCLIPSim) -> dict[str, float]:
+def by_hand(coder: Coder, images: list[Path], metric: Measures) -> dict[str, float]:
     """Means over images, each coded and measured alone."""
     rows = []
     for path in images:
@@ -88,12 +89,16 @@ def by_hand(coder: Coder, images: list[Path], metric: MLCLIPSim) -> dict[str, fl
         stream = coder.encode(image)
         decoded = quantise(coder.decode(stream.content))
         with torch.no_grad():
-            similarity = metric(decoded, image).item()
+            similarity = metric.metrics["mlclipsim"](decoded, image).item()
         bpp = 8 * len(stream.content) / (image.shape[-2] * image.shape[-1])
         estimate = (stream.num_bits_estimated or 0.0) / (image.shape[-2] * image.shape[-1])
         rows.append((bpp, estimate, psnr_db(decoded, image).item(), ms_ssim(decoded, image).item(), similarity))
     means = torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
-    return dict(zip(("bpp", "bpp_estimated", "psnr_db", "ms_ssim", "mlclipsim"), means, strict=True))
+    return dict(zip(("bpp", "bpp_estimated", "psnr", "ms-ssim", "mlclipsim"), means, strict=True))
+
+
+def value_of(point: Point, name: str) -> float:
+    return float(getattr(point, name)) if name.startswith("bpp") else point.score(name)
 
 
 def expected_scores(tasks: list[MeanColour], coder: Coder | None) -> dict[str, dict[str, float]]:
@@ -109,40 +114,40 @@ def expected_scores(tasks: list[MeanColour], coder: Coder | None) -> dict[str, d
     return scores
 
 
-def reach(coder: Coder, images: list[Path], tasks: Sequence[MeanColour], metric: MLCLIPSim) -> Point:
+def reach(coder: Coder, images: list[Path], tasks: Sequence[MeanColour], metric: Measures) -> Point:
     """The point of one coder on images and tasks."""
     ((point,),) = [each.points for each in RateTask("demo", images, tasks, metric).results([coder])]
     return point
 
 
-def test_point_of_a_learned_codec(learned: LearnedCoder, images: list[Path], metric: MLCLIPSim) -> None:
+def test_point_of_a_learned_codec(learned: LearnedCoder, images: list[Path], metric: Measures) -> None:
     tasks = Tasks(images).all
     point = reach(learned, images, tasks, metric)
     for name, value in by_hand(learned, images, metric).items():
-        assert getattr(point, name) == pytest.approx(value, rel=1e-5), name
+        assert value_of(point, name) == pytest.approx(value, rel=1e-5), name
     assert (point.lmbda, point.quality, point.checkpoint) == (0.01, None, learned.checkpoint)
     assert point.num_images == 6 and point.encode_seconds > 0 and point.decode_seconds > 0
     assert point.tasks == expected_scores(tasks, learned)
 
 
-def test_progress_counts_images(images: list[Path], metric: MLCLIPSim) -> None:
+def test_progress_counts_images(images: list[Path], metric: Measures) -> None:
     seen: list[tuple[int, int]] = []
     batches = plan_batches(images)
-    similarity = Similarity(metric)
+    similarity = metric
     evaluate(PillowCoder("jpeg", 30), batches, [], similarity, Records(None), progress=lambda *each: seen.append(each))
     assert seen == [(0, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
 
 
-def test_point_of_jpeg(images: list[Path], metric: MLCLIPSim) -> None:
+def test_point_of_jpeg(images: list[Path], metric: Measures) -> None:
     coder = PillowCoder("jpeg", 30)
     point = reach(coder, images, [], metric)
     for name, value in by_hand(coder, images, metric).items():
         if name != "bpp_estimated":
-            assert getattr(point, name) == pytest.approx(value, rel=1e-5), name
+            assert value_of(point, name) == pytest.approx(value, rel=1e-5), name
     assert (point.bpp_estimated, point.lmbda, point.quality, point.tasks) == (None, None, 30, {})
 
 
-def test_mixed_sizes_are_batched_by_size(images: list[Path], metric: MLCLIPSim) -> None:
+def test_mixed_sizes_are_batched_by_size(images: list[Path], metric: Measures) -> None:
     task = MeanColour("imagenet-cls", images)
     together = reach(PillowCoder("webp", 20), images, [task], metric)
     assert task.batches[-5:] == [(2, 3, 64, 64), (1, 3, 48, 80), (1, 3, 64, 64), (1, 3, 48, 80), (1, 3, 33, 20)]
@@ -150,8 +155,8 @@ def test_mixed_sizes_are_batched_by_size(images: list[Path], metric: MLCLIPSim) 
     task = MeanColour("imagenet-cls", images)  # its own order stays
     other = reach(PillowCoder("webp", 20), reordered, [task], metric)
     assert task.batches[-3:] == [(3, 3, 64, 64), (2, 3, 48, 80), (1, 3, 33, 20)]
-    for name in ("bpp", "psnr_db", "ms_ssim", "mlclipsim"):
-        assert getattr(other, name) == pytest.approx(getattr(together, name), rel=1e-5), name
+    for name in ("bpp", "psnr", "ms-ssim", "mlclipsim"):
+        assert value_of(other, name) == pytest.approx(value_of(together, name), rel=1e-5), name
     assert other.tasks["imagenet-cls"]["top1"] == pytest.approx(together.tasks["imagenet-cls"]["top1"])
 
 
@@ -165,12 +170,12 @@ def test_batches_are_bounded(images: list[Path], monkeypatch: pytest.MonkeyPatch
             assert [len(batch) for batch in plan_batches(same_size)] == [1, 1, 1], "a large image goes alone"
 
 
-def test_ceiling_is_the_originals(images: list[Path], metric: MLCLIPSim) -> None:
+def test_ceiling_is_the_originals(images: list[Path], metric: Measures) -> None:
     tasks = Tasks(images).all
     assert RateTask("demo", images, tasks, metric).ceiling == expected_scores(tasks, None)
 
 
-def test_several_networks_have_scores_of_their_own_and_a_mean(images: list[Path], metric: MLCLIPSim) -> None:
+def test_several_networks_have_scores_of_their_own_and_a_mean(images: list[Path], metric: Measures) -> None:
     tasks = [MeanColour("coco-det@a", images), MeanColour("coco-det@b", images[:2]), MeanColour("voc-seg", images)]
     tasks[0].more = tasks[1].more = {"ap_low": 0.1, "ap_high": 0.2, "ap_large": 0.5}
     scores = RateTask("demo", images, tasks, metric).ceiling
@@ -200,18 +205,18 @@ def test_tasks_on_links_to_the_same_images_share_them(images: list[Path], tmp_pa
     ],
 )
 def test_originals_and_other_sizes_are_refused(
-    decoder: Callable[[Tensor], Tensor], cause: str, images: list[Path], metric: MLCLIPSim
+    decoder: Callable[[Tensor], Tensor], cause: str, images: list[Path], metric: Measures
 ) -> None:
     task = MeanColour("imagenet-cls", images)
     with pytest.raises(ValueError, match=f"spoiler {cause} {images[0]}") as error:
-        evaluate(Spoiler(decoder), plan_batches(images), [task], Similarity(metric), Records(None))
+        evaluate(Spoiler(decoder), plan_batches(images), [task], metric, Records(None))
     assert not task.batches and "\n" not in str(error.value)
 
 
-def test_a_single_leak_among_good_images_is_refused(images: list[Path], metric: MLCLIPSim) -> None:
+def test_a_single_leak_among_good_images_is_refused(images: list[Path], metric: Measures) -> None:
     leaky = Spoiler(lambda image: image if image.shape[-1] == 20 else 1 - image)
     with pytest.raises(ValueError, match=str(images[5])):
-        evaluate(leaky, plan_batches(images), [], Similarity(metric), Records(None))
+        evaluate(leaky, plan_batches(images), [], metric, Records(None))
 
 
 def test_reconstructions_are_8_bit(images: list[Path]) -> None:
@@ -222,7 +227,7 @@ def test_reconstructions_are_8_bit(images: list[Path]) -> None:
 
 
 def test_results_are_grouped_by_codec_and_distortion(
-    images: list[Path], metric: MLCLIPSim, make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    images: list[Path], metric: Measures, make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpu = torch.device("cpu")
     coders: list[Coder] = [PillowCoder("jpeg", 60), PillowCoder("webp", 20), PillowCoder("jpeg", 10)]
@@ -244,7 +249,7 @@ def test_results_are_grouped_by_codec_and_distortion(
 
 
 def test_labels_and_seeds_are_other_curves(
-    images: list[Path], metric: MLCLIPSim, make_checkpoint: Callable[..., Path], tmp_path: Path
+    images: list[Path], metric: Measures, make_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:
     for i, trained in enumerate(({}, {"seed": 0}, {"seed": 1}, {"seed": 0, "label": "mse, longer"})):
         make_checkpoint(f"shelf/{i}.safetensors", [0.01, 0.02], "mse", "mbt2018-mean-vbr", i, trained)
@@ -267,7 +272,7 @@ def test_labels_and_seeds_are_other_curves(
         learned_coders([str(tmp_path / "shelf")], torch.device("cpu"))
 
 
-def test_samples_are_the_tasks_images(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_samples_are_the_tasks_images(images: list[Path], metric: Measures, tmp_path: Path) -> None:
     coders: list[Coder] = [PillowCoder("jpeg", 60), PillowCoder("jpeg", 10)]
     task = MeanColour("voc-seg", images[:2])
     RateTask("demo", images[:3], [task], metric, tmp_path, num_samples=2).results(coders)
@@ -280,13 +285,14 @@ def test_samples_are_the_tasks_images(images: list[Path], metric: MLCLIPSim, tmp
         assert torch.equal(read_image(place / f"jpeg/q60/{i}.png"), shown)
         sample = json.loads((place / f"jpeg/q60/{i}.json").read_text())
         assert sample["tasks"] == {"voc-seg": float(shown.double().mean())}
-        assert sample["psnr_db"] == pytest.approx(psnr_db(shown, original).item(), rel=1e-5) and sample["bpp"] > 0
+        assert sample["qualities"]["psnr"] == pytest.approx(psnr_db(shown, original).item(), rel=1e-5)
+        assert sample["bpp"] > 0
         original_sample = json.loads((place / f"original/{i}.json").read_text())
         assert original_sample == {"tasks": {"voc-seg": float(original.double().mean())}}
     assert json.loads((place / "classes.json").read_text()) == {"voc-seg": {}}
 
 
-def test_samples_of_one_name_are_numbered(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_samples_of_one_name_are_numbered(images: list[Path], metric: Measures, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / images[0].name
     write_image(1 - read_image(images[0]), twin)
@@ -306,7 +312,7 @@ def test_unreadable_images_are_named_and_skipped(images: list[Path], capsys: pyt
         readable(images[1:2])
 
 
-def test_comparable_baselines(images: list[Path], metric: MLCLIPSim) -> None:
+def test_comparable_baselines(images: list[Path], metric: Measures) -> None:
     rate_task = RateTask("photos", images, [], metric)
     target = reach(PillowCoder("jpeg", 33), images, [], metric).bpp
     jpeg, webp = rate_task.comparable(("jpeg", "webp"), target)
@@ -315,36 +321,53 @@ def test_comparable_baselines(images: list[Path], metric: MLCLIPSim) -> None:
     assert result.points[0].bpp == pytest.approx(target, rel=0.03)
 
 
-def test_flat_image_is_no_leak(metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_flat_image_is_no_leak(metric: Measures, tmp_path: Path) -> None:
     """JPEG keeps a grey page to the bit; two greys make an image that only the original itself can equal."""
     page = torch.full((1, 3, 16, 16), 128 / 255)
     write_image(page, tmp_path / "grey.png")
     point = reach(PillowCoder("jpeg", 90), [tmp_path / "grey.png"], [], metric)
-    assert point.mlclipsim == pytest.approx(1) and point.bpp > 1
+    assert point.score("mlclipsim") == pytest.approx(1) and point.bpp > 1
     page[..., 0, 0] = 0.2
     write_image(page, tmp_path / "grey.png")
     with pytest.raises(ValueError, match="gave back the original of"):
-        evaluate(Spoiler(lambda image: image), [[tmp_path / "grey.png"]], [], Similarity(metric), Records(None))
+        evaluate(Spoiler(lambda image: image), [[tmp_path / "grey.png"]], [], metric, Records(None))
 
 
-def test_originals_are_seen_once(images: list[Path], metric: MLCLIPSim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_originals_are_seen_once(images: list[Path], metric: Measures, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their features serve every operating point; beyond the room for them, they are seen again."""
-    similarity, num_calls = Similarity(metric), 0
-    see = metric.see
+    similarity, num_calls = metric.metrics["mlclipsim"], 0
+    prepare = similarity.prepare
 
     def counted(image: Tensor) -> Seen:
         nonlocal num_calls
         num_calls += 1
-        return see(image)
+        return prepare(image)
 
-    monkeypatch.setattr(metric, "see", counted)
+    monkeypatch.setattr(similarity, "prepare", counted)
     original = torch.cat([read_image(path) for path in images[:2]])
     for strength in (0.1, 0.2):
         noisy = (original + strength * torch.rand(original.shape)).clamp(0, 1)
-        found = similarity(images[:2], noisy, original)
-        assert torch.allclose(found, metric(noisy, original), atol=1e-5)
+        found = metric(images[:2], noisy.split(1), original.split(1))
+        expected = 1 - similarity.similarity.distance_to(noisy, prepare(original))
+        assert torch.allclose(torch.tensor([each["mlclipsim"] for each in found]), expected, atol=1e-5)
     assert num_calls == 1
-    monkeypatch.setattr(similarity, "_room", 0)
+    monkeypatch.setattr(metric, "_room", 0)
     for _ in range(2):
-        similarity(images[1:2], original[1:], original[1:])
+        metric(images[1:2], [original[1:]], [original[1:]])
     assert num_calls == 3
+
+
+def test_any_metric_is_measured(images: list[Path]) -> None:
+    """By name, and with the metric's own settings; what depends on them changes the records' key."""
+    cpu = torch.device("cpu")
+    measures = build_measures(["vif", "gmsd", "features"], MetricsConfig(), cpu)
+    point = reach(PillowCoder("jpeg", 30), images[:1], [], measures)
+    original = read_image(images[0])
+    decoded = quantise(PillowCoder("jpeg", 30).decode(PillowCoder("jpeg", 30).encode(original).content))
+    for name in ("vif", "gmsd", "features"):
+        with torch.no_grad():
+            expected = build_metric(name, MetricsConfig())(decoded, original).item()
+        assert point.score(name) == pytest.approx(expected, rel=1e-5), name
+    assert list(point.qualities) == ["vif", "gmsd", "features"] and math.isnan(point.score("psnr"))
+    other = build_measures(["features"], MetricsConfig(features=FeaturesConfig(distance="l2")), cpu)
+    assert other.fingerprint != build_measures(["features"], MetricsConfig(), cpu).fingerprint

@@ -12,10 +12,10 @@ import torch
 
 from lic.backbones.networks import build_network
 from lic.curves.results import HEADLINE
-from lic.evaluation import measure
 from lic.evaluation.baselines import PillowCoder
+from lic.evaluation.measure import build_measures
 from lic.evaluation.rate_task import RateTask, group_by_dataset
-from lic.metrics import psnr_db
+from lic.settings.metrics import MetricsConfig
 from lic.settings.names import TaskName
 from lic.tasks import build_tasks
 
@@ -26,18 +26,12 @@ pytestmark = pytest.mark.skipif(
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def no_ms_ssim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes more than the networks and has tests of its own."""
-    monkeypatch.setattr(measure, "ms_ssim", psnr_db)
-
-
 def build(name: TaskName, folder: str, network: str, out: Path, limit: int | None = None) -> RateTask:
     """One task on one folder of photographs, judged by one network."""
     source, _, file = network.partition(":")
     judge = build_network(f"{source}:{DATA / 'networks' / file}", None, CPU)
     ((dataset, images, tasks),) = group_by_dataset(build_tasks([name], [judge], DATA / folder, CPU, limit))
-    return RateTask(dataset, images, tasks, None, out)
+    return RateTask(dataset, images, tasks, build_measures(["psnr"], MetricsConfig(), CPU), out)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +65,4 @@ def test_consistency_of_photographs_without_labels(tmp_path: Path) -> None:
     agreements = [point.score("consistency-det") for point in result.points]
     assert agreements == sorted(agreements) and agreements[0] < 0.5 < agreements[2] < 1
     sample = json.loads(next((tmp_path / "samples/jpeg/q95").glob("*.json")).read_text())
-    assert sample["mlclipsim"] is None and sample["tasks"]["consistency-det"]
+    assert list(sample["qualities"]) == ["psnr"] and sample["tasks"]["consistency-det"]

@@ -12,16 +12,15 @@ import pytest
 from torch import Tensor
 
 from lic.bitstream import Encoded
-from lic.distortions import MLCLIPSim
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.evaluate import evaluate, plan_batches
-from lic.evaluation.measure import Similarity
+from lic.evaluation.measure import Measures
 from lic.evaluation.rate_task import RateTask
 from lic.evaluation.records import Measured, Record, Records, Shard, records_key
 from tests.support import SMALLER_WORLD
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = Measured(0.5, None, 0.1, 0.2, 30.0, 0.9, 0.95)
+MEASURED = Measured(0.5, None, 0.1, 0.2, {"psnr": 30.0, "ms-ssim": 0.9})
 
 
 class Counting(PillowCoder):
@@ -59,11 +58,11 @@ class Brightness:
 def without_times(rate_task: RateTask, coder: PillowCoder) -> list[object]:
     (result,) = rate_task.results([coder])
     return [
-        (p.bpp, p.psnr_db, p.ms_ssim, p.mlclipsim, p.num_images, p.tasks) for p in result.points
+        (p.bpp, p.qualities, p.num_images, p.tasks) for p in result.points
     ]  # fmt: skip
 
 
-def test_an_interrupted_evaluation_goes_on(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_an_interrupted_evaluation_goes_on(images: list[Path], metric: Measures, tmp_path: Path) -> None:
     whole = without_times(RateTask("demo", images, [Brightness(images)], metric), PillowCoder("jpeg", 40))
     breaking, task = Counting(breaks_at=4), Brightness(images)
     with pytest.raises(KeyboardInterrupt):
@@ -76,7 +75,7 @@ def test_an_interrupted_evaluation_goes_on(images: list[Path], metric: MLCLIPSim
     assert again.num_coded == 0
 
 
-def test_lost_samples_are_made_again(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_lost_samples_are_made_again(images: list[Path], metric: Measures, tmp_path: Path) -> None:
     RateTask("demo", images, [], metric, tmp_path, num_samples=1).results([Counting()])
     sample = tmp_path / "samples/jpeg/q40/0.png"
     sample.unlink()
@@ -85,7 +84,7 @@ def test_lost_samples_are_made_again(images: list[Path], metric: MLCLIPSim, tmp_
     assert sample.is_file() and again.num_coded == 2, "the batch of the first image"
 
 
-def test_samples_of_another_evaluation_are_removed(images: list[Path], metric: MLCLIPSim, tmp_path: Path) -> None:
+def test_samples_of_another_evaluation_are_removed(images: list[Path], metric: Measures, tmp_path: Path) -> None:
     """The folder is the same, the tasks are not: predictions of both must not be mixed."""
     task = Brightness(images)
     for tasks in ([task], [], [task]):
@@ -99,7 +98,7 @@ def test_samples_of_another_evaluation_are_removed(images: list[Path], metric: M
 
 
 def test_ceilings_are_kept(
-    images: list[Path], metric: MLCLIPSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: list[Path], metric: Measures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIC_CACHE", str(tmp_path / "cache"))
     first, second, other = (Brightness(images) for _ in range(3))
@@ -130,7 +129,7 @@ def test_keys(images: list[Path]) -> None:
 
 
 def test_processes_share_the_batches(
-    images: list[Path], metric: MLCLIPSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: list[Path], metric: Measures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each takes every second batch; the one that comes last reads them all."""
     monkeypatch.setattr(Shard, "barrier", lambda _: None)  # one process plays both, one after the other
@@ -140,7 +139,7 @@ def test_processes_share_the_batches(
     for rank in (0, 1):  # the second finds the first's records, as one that goes on would
         shard = Shard(rank, 2)
         records = Records(tmp_path / "records", "key", rank)
-        done.append(evaluate(coders[rank], batches, [], Similarity(metric), records, shard))
+        done.append(evaluate(coders[rank], batches, [], metric, records, shard))
     assert coders[0].num_coded == 4 and len(done[0]) == 4
     assert {path.name for path in (tmp_path / "records").iterdir()} == {"key.0.jsonl", "key.1.jsonl"}
 

@@ -35,7 +35,8 @@ def report(make_results: Any, save_samples: Any, tmp_path_factory: pytest.TempPa
     other = folder / "other"
     other.mkdir()
     nasty = make_results(BPP, PSNR_DB, codec=NASTY, dataset="kodak <24>")
-    nasty = replace(nasty, points=(replace(nasty.points[0], ms_ssim=math.nan), *nasty.points[1:]))
+    first = replace(nasty.points[0], qualities={**nasty.points[0].qualities, "ms-ssim": math.nan})
+    nasty = replace(nasty, points=(first, *nasty.points[1:]))
     paths = [folder / "mse.json", folder / "mlclipsim.json", folder / "jpeg.json", other / "nasty.json"]
     for each, path in zip([*results, nasty], paths, strict=True):
         save_results(each, path)
@@ -96,7 +97,7 @@ def test_curves_are_drawn_where_the_numbers_say(watched: Watched) -> None:
     assert _texts(panels.locator("figcaption")) == [
         "Classification, top-1 (%)", "Detection, box AP (%)", "PSNR (dB)", "MS-SSIM", "ML-CLIPSim",
     ]  # fmt: skip
-    psnr = section.locator("figure[data-quality=psnr_db]")
+    psnr = section.locator("figure[data-quality=psnr]")
     assert psnr.locator(".curve").count() == 3 and psnr.locator(".ceiling").count() == 0
     circles = psnr.locator(".curve").nth(1).locator("circle")  # the conventional one is drawn first, below
     x, y = ([float(circle.get_attribute(name)) for circle in circles.all()] for name in ("cx", "cy"))
@@ -120,7 +121,7 @@ def test_legend_networks_and_hover(watched: Watched) -> None:
     detection.locator(".networks button", has_text="ssd").click()
     detection.locator(".networks button", has_text="mean").click()
     assert detection.locator(".curve circle").count() == 4 * 2
-    psnr = section.locator("figure[data-quality=psnr_db]")
+    psnr = section.locator("figure[data-quality=psnr]")
     marker = psnr.locator(".curve").nth(0).locator("circle").nth(2)
     marker.hover()
     assert psnr.locator(".tooltip").inner_text().split("\n") == [
@@ -192,7 +193,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(watched: Watched) -> None:
     assert watched.page.evaluate("document.documentElement.scrollWidth") == 360
     for panel in watched.page.locator(".panels svg").all():
         assert panel.bounding_box()["x"] + panel.bounding_box()["width"] <= 360
-    psnr = watched.page.locator("#dataset-0 figure[data-quality=psnr_db]")
+    psnr = watched.page.locator("#dataset-0 figure[data-quality=psnr]")
     psnr.locator("circle").first.tap()
     assert psnr.locator(".tooltip").is_visible()
     assert watched.page.locator("table").first.evaluate("table => table.scrollWidth > table.parentElement.clientWidth")

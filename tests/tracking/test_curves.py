@@ -79,7 +79,7 @@ def test_table(evaluation: dict[str, RunFile]) -> None:
     other = {"curve": f"{curve}, yolox", "low": None, "high": None, "ceiling": None, "network": "yolox"} | first
     assert rows[1] == other | {"score": pytest.approx(0.3)}
     assert [(row["bpp"], row["network"]) for row in rows[2:]] == [(0.2, None), (0.2, "yolox")]
-    (row,) = evaluation["scores-jpeg"].table("rate_task/psnr_db")
+    (row,) = evaluation["scores-jpeg"].table("rate_task/psnr")
     assert (row["codec"], row["quality"], row["score"], row["ceiling"]) == ("jpeg", 10, 22.0, None)
 
 
@@ -115,7 +115,7 @@ def test_history_is_the_curve(evaluation: dict[str, RunFile]) -> None:
     run = evaluation["scores-mbt2018-mean-mse"]
     rows = [row for row in run.history if "rate_task/bpp" in row]
     assert [(row["rate_task/bpp"], row["rate_task/coco-det/score"]) for row in rows] == [(0.1, 0.2), (0.2, 0.25)]
-    assert [row["rate_task/psnr_db/score"] for row in rows] == [20.0, 25.0]
+    assert [row["rate_task/psnr/score"] for row in rows] == [20.0, 25.0]
     assert run.summary["rate_task/bpp"] == 0.2 and run.summary["rate_task/coco-det/score"] == 0.25
     assert "rate_task/figures/curves" in run.history[0]
 
@@ -154,7 +154,7 @@ def test_results_of_a_training_keep_its_steps(tmp_path: Path, make_results: Make
     (command,) = re.findall(r"wandb sync (\S+)", text.getvalue().replace("\n", ""))
     run = read_run(Path(command))
     assert run.history[0]["trainer/global_step"] == 50
-    assert [row["codec"] for row in run.table("rate_task/ms_ssim")] == ["mbt2018-mean", "jpeg"]
+    assert [row["codec"] for row in run.table("rate_task/ms-ssim")] == ["mbt2018-mean", "jpeg"]
 
 
 def test_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def run(tmp_path: Path) -> RunFile:
         for i in range(10):
             write_image(noise_image(i, 40, 60), folder / f"{i}.png")
             facts: dict[str, Any] = {"tasks": TASKS}
-            facts |= {} if bpp is None else {"bpp": bpp, "psnr_db": 30.0}
+            facts |= {} if bpp is None else {"bpp": bpp, "qualities": {"psnr": 30.0}}
             (folder / f"{i}.json").write_text(json.dumps(facts))
     classes = {"coco-det": {"1": "circle"}, "voc-seg": {"0": "background", "2": "square"}, "coco-seg": {"7": "star"},
                "imagenet-cls": {"3": "triangle"}}  # fmt: skip

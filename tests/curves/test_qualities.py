@@ -1,0 +1,50 @@
+"""Metrics in tables and BD-rates: named and directed as their cards say."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate
+from lic.curves.comparison import bd_rows, digits, label
+from lic.curves.looks import title
+from lic.curves.qualities import known_qualities, quality
+from lic.curves.results import Results, list_qualities
+from lic.curves.table import markdown_table
+from lic.metrics.cards import CARDS
+from lic.settings.evaluate import EvalConfig
+from lic.settings.names import DEFAULT_METRICS
+
+
+def test_as_the_cards_say() -> None:
+    assert known_qualities() == list(CARDS)
+    for name, card in CARDS.items():
+        assert quality(name).label == card.title
+        assert quality(name).is_lower_better == (card.better == "lower")
+    assert EvalConfig().metric == list(DEFAULT_METRICS)
+
+
+def with_lpips(results: Results) -> Results:
+    """LPIPS = 1 - PSNR / 40, which falls as PSNR rises."""
+    points = [replace(p, qualities={**p.qualities, "lpips": 1 - p.score("psnr") / 40}) for p in results.points]
+    return replace(results, points=tuple(points))
+
+
+def test_lower_is_better(make_results: Any) -> None:
+    """A metric that is a falling line over PSNR gives PSNR's BD-rate, and its BD-accuracy by the line's slope."""
+    one = with_lpips(make_results([0.1, 0.2, 0.4, 0.8], [24.5, 27, 30, 34]))
+    other = with_lpips(make_results([0.09, 0.15, 0.3, 0.8], [24.5, 26.8, 30.2, 34.6]))
+    found, expected = (bd_rate(one, other, name) for name in ("lpips", "psnr"))
+    assert found.value == pytest.approx(expected.value)
+    assert (found.low, found.high) == pytest.approx((1 - expected.high / 40, 1 - expected.low / 40))
+    accuracy, in_db = (bd_accuracy(one, other, name).value for name in ("lpips", "psnr"))
+    assert accuracy == pytest.approx((in_db or 0) / 40) and accuracy > 0
+    assert "LPIPS" in [row.quality for row in bd_rows(one, [one, other])]
+    assert list_qualities([one]) == [*DEFAULT_METRICS, "lpips"] and "| LPIPS |" in markdown_table([one])
+
+
+def test_names_and_decimals() -> None:
+    assert (label("psnr"), digits("psnr"), title("psnr")) == ("PSNR", 2, "PSNR (dB)")
+    assert (label("coco-det"), digits("coco-det")) == ("box AP", 1)
+    assert (label("of-my-own"), digits("of-my-own"), quality("of-my-own").is_lower_better) == ("of-my-own", 4, False)
+    assert title("lpips") == "LPIPS, lower is better"
