@@ -94,7 +94,7 @@ def test_extreme_curves_neither_warn_nor_fail(make_results: Any) -> None:
 
 def test_an_unknown_quality_is_named(make_results: Any) -> None:
     with pytest.raises(ValueError, match="did you mean 'mlclipsim'"):
-        bd_rate(make_results(BPP, PSNR_DB), make_results(BPP, PSNR_DB), "mlclip")
+        bd_rate(make_results(BPP, PSNR_DB), make_results(BPP, PSNR_DB), "mlclipsm")
 
 
 @pytest.mark.parametrize("quality", ["psnr", "coco-det"])
