@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from lic.backbones.networks import build_network
-from lic.distortions import MLCLIPSim
+from lic.distortions import MLCLIPSim, with_backbones
 from lic.evaluation.baselines import PillowCoder, PillowName
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import code, evaluate, plan_batches
@@ -81,7 +81,7 @@ def main() -> None:
     baselines: list[PillowName] = options.baseline
     ((dataset, images, tasks),) = group_by_dataset(build_tasks(names, networks, options.data_root, cpu, options.limit))
     metric, batches = MLCLIPSim.from_pretrained("demo"), plan_batches(images)
-    measures = build_measures(DEFAULT_METRICS, MetricsConfig(), cpu)
+    measures = build_measures(DEFAULT_METRICS, with_backbones(MetricsConfig(), is_demo=True), cpu)
     judges = ", ".join(task.network for task in tasks)
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, medians of "
           f"{options.repeats}; {len(images)} images of {dataset}, networks {judges}\n")

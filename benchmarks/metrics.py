@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lic.backbones.clip import ClipTower
+from lic.backbones.features import clip_backbone
 from lic.distortions import MLCLIPSim
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     settings = parser.parse_args()
     device = torch.device(settings.device)
     torch.manual_seed(0)
-    tower = ClipTower(open_clip.create_model(settings.encoder).visual).to(device)
+    tower = clip_backbone(open_clip.create_model(settings.encoder).visual).to(device)
     metric = MLCLIPSim(tower).to(device).eval()
     early = MLCLIPSim(tower, [0, 2, 4, 5], [1, 1, 1, 1, 0]).to(device).eval()
     image = torch.rand(settings.batch, 3, tower.input_px, tower.input_px, device=device)
@@ -80,7 +80,7 @@ def training_loss(metric: MLCLIPSim, reconstruction: Tensor, image: Tensor) -> N
 
 def bare(metric: MLCLIPSim, reconstruction: Tensor, image: Tensor) -> None:
     """The encoder alone: forward of the image; forward and backward of the reconstruction, from the layers used."""
-    visual, tower = metric.tower.visual, metric.tower
+    visual, tower = metric.backbone.reader.visual, metric.backbone
     pixels = reconstruction.clone().requires_grad_(True)
     options = {"indices": metric.layers, "output_fmt": "NLC"}
     with torch.no_grad():
@@ -103,14 +103,14 @@ def one_reference(metric: MLCLIPSim, reconstruction: Tensor, image: Tensor) -> T
 
 def hooked(metric: MLCLIPSim, reconstruction: Tensor, image: Tensor) -> Tensor:
     """The definition, straightforwardly: hooks on every block, two passes, cosine_similarity."""
-    tower, tokens = metric.tower, []
-    blocks = tower.visual.transformer.resblocks
+    tower, tokens = metric.backbone, []
+    blocks = tower.reader.visual.transformer.resblocks
     handles = [block.register_forward_hook(lambda _module, _input, output: tokens.append(output)) for block in blocks]
     sides = []
     with torch.no_grad():
         for x in (reconstruction, image):
             tokens.clear()
-            embedding = tower.visual((x - tower.mean[:, None, None]) / tower.std[:, None, None])
+            embedding = tower.reader.visual((x - tower.mean[:, None, None]) / tower.std[:, None, None])
             sides.append([*(tokens[layer][:, 1:] for layer in metric.layers), embedding])
     for handle in handles:
         handle.remove()

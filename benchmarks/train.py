@@ -42,8 +42,8 @@ from torch import Tensor
 from lic.codecs import build_codec
 from lic.codecs.build import has_one_width, published_widths
 from lic.data.crops import Crop
-from lic.distortions import MLCLIPSim, build_distortion
-from lic.distortions.mlclipsim import tile
+from lic.distortions import MLCLIPSim, build_distortion, with_backbones
+from lic.distortions.looking import tile
 from lic.settings.metrics import MetricsConfig
 from lic.settings.names import OptimizerName
 from lic.settings.train import TrainConfig, TrainerConfig
@@ -160,7 +160,7 @@ class Alternating(CodecTraining):
         config = TrainConfig(codec=options.codec, optimizer="adam", trainer=trainer)
         torch.manual_seed(0)
         codec = build_codec(options.codec, options.num_channels, options.num_latent_channels)
-        super().__init__(codec, build_distortion("mlclipsim", MetricsConfig()), config)
+        super().__init__(codec, build_distortion("mlclipsim", with_backbones(MetricsConfig(), is_demo=True)), config)
         self.train()
 
 
@@ -199,13 +199,13 @@ def theirs(options: argparse.Namespace, image: Tensor) -> Iterator[None]:
 def encoder(options: argparse.Namespace, image: Tensor) -> Iterator[None]:
     """Run ML-CLIPSim's encoder on images, and back again on as many reconstructions."""
     metric = MLCLIPSim.from_pretrained("demo")
-    originals = tile(image, metric.tower.input_px).contiguous(memory_format=torch.channels_last)
+    originals = tile(image, metric.backbone.input_px).contiguous(memory_format=torch.channels_last)
     reconstructions = originals.clone().requires_grad_()
     while True:
         with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
             with torch.no_grad():
-                metric.tower(originals, metric.layers, metric.has_embedding)
-            tokens = metric.tower(reconstructions, metric.layers, metric.has_embedding).tokens
+                metric.backbone(originals, metric.layers, metric.has_embedding)
+            tokens = metric.backbone(reconstructions, metric.layers, metric.has_embedding).patches
         torch.autograd.backward(tokens, [each.detach() for each in tokens])
         yield
 

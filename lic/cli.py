@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 _SHORT = {"-o": "--output", "-h": "--help"}
+RENAMED = {"mlclipsim.pretrained": "mlclipsim.backbone", "mlclipsim.encoder": "mlclipsim.backbone"}
+"""Settings of before 2026-11-27."""
 _NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?$", re.I)
 
 Config = TypeVar("Config", bound="DataclassInstance")
@@ -87,6 +89,8 @@ class Parser(jsonargparse.ArgumentParser):
         flags = [flag for flag in self._flags() if not prefix or flag not in ("--help", "--config", "--print_config")]
         meant = {f"--{flag.removeprefix('--').rpartition('.')[2]}": flag for flag in flags}  # left without its group
         meant |= {flag: flag for flag in flags}
+        if (new := RENAMED.get(name.removeprefix("--"))) and f"--{new}" in flags:
+            return f"setting '{name}' is unknown: it is {'' if prefix else '--'}{new} now"
         near = difflib.get_close_matches(prefix + name, meant, n=1, cutoff=0.5)
         hint = f"; did you mean '{meant[near[0]].removeprefix(prefix)}'?" if near else "."
         return f"setting '{name}' is unknown{hint} Choose from: {', '.join(f.removeprefix(prefix) for f in flags)}"

@@ -122,6 +122,7 @@ def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], messa
         (["--warmup_mse", "1.5"], "warmup_mse is a share of the steps, 0 .. 1, got 1.5"),
         (["--ema_decay", "1"], "ema_decay must be in 0 .. 1, got 1.0"),
         (["--crop_px", "0"], "crop_px must be positive, got 0"),
+        (["--mlclipsim.encoder", "ViT-B-16"], "setting '--mlclipsim.encoder' is unknown: it is --mlclipsim.backbone now"),
         (["--eval.limit", "0"], "limit must be positive, got 0"),
         (["--eval.task"], "task is an empty list; name at least one, such as coco-det"),
         (["--eval.every_n_steps", "-1"], "eval.every_n_steps must be 0 or more, got -1"),

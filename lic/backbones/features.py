@@ -1,9 +1,13 @@
-"""Intermediate features of any frozen backbone: open_clip's, timm's, torchvision's, the demo world's CLIP.
+"""Any frozen backbone's layers and embedding: open_clip's, timm's, torchvision's, the demo world's CLIP.
+
+    load_backbone("demo")(images, [0, 1, 2]).patches
+
+One grammar names it, here and in `--mlclipsim.backbone`, `--features.backbone`:
 
     demo                                    checkpoints/demo/clip.safetensors
     open_clip:ViT-B-32-quickgelu/openai     a model's tag, or a local file
     timm:vit_small_patch14_dinov2           published weights; NAME/FILE: a local file of them
-    timm:FILE.safetensors                   with a YAML of the same stem (lic/backbones/description.py)
+    timm:FILE.safetensors, FILE.safetensors with a YAML of the same stem (lic/backbones/description.py)
     torchvision:resnet50                    a classifier; NAME/FILE: a local file of its weights
 
 A transformer's layers are the outputs of its blocks, before the last norm. A convolutional network's are its last
@@ -13,31 +17,36 @@ feature maps of each resolution, as in timm's `feature_info`.
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from lic.backbones.clip import ClipTower, load_open_clip
+from lic.backbones.clip import image_statistics, load_open_clip, pair, resize_positions
+from lic.backbones.folding import fold_batch_norms
 from lic.backbones.layers import ClipLayers, Reader, TimmLayers, Tokens, TorchvisionLayers
 from lic.backbones.published import check_name, load_timm, load_timm_file, load_torchvision
 from lic.demo.networks import load_demo_clip
 
-_ELSEWHERE = "without it works the backbone 'demo'"
+OFFLINE = ("timm:FILE.safetensors", "demo (drawn scenes only)")
+"""Backbones that need no network."""
+_ELSEWHERE = f"without it work the backbones {' and '.join(OFFLINE)}"
 
 
-class Layer(NamedTuple):
-    """A layer's features.
+class Features(NamedTuple):
+    """What a backbone makes of N images.
 
     Attributes:
-        patches: (N, L, C), by rows of the map.
-        extra: (N, E, C), class and register tokens; E is 0 where there are none.
+        patches: by layer (N, L, C), by rows of the map; L and C may differ by layer.
+        extra: by layer (N, E, C), class and register tokens; E is 0 where there are none.
+        embedding: (N, D), the global image embedding; None if it was not asked for.
     """
 
-    patches: Tensor
-    extra: Tensor
+    patches: list[Tensor]
+    extra: list[Tensor]
+    embedding: Tensor | None
 
 
 class Source(NamedTuple):
@@ -48,6 +57,7 @@ class Source(NamedTuple):
         mean, std: of the images that it was trained on, RGB in [0, 1].
         input_px: side of the images that it takes.
         is_bgr: whether it takes blue first.
+        embedding_px: side of the only images of which it gives an embedding; None: any.
     """
 
     reader: Reader
@@ -55,41 +65,39 @@ class Source(NamedTuple):
     std: Sequence[float]
     input_px: int
     is_bgr: bool = False
+    embedding_px: int | None = None
 
 
 class Backbone(nn.Module):
-    """A frozen network cut after the last layer used; it stays in eval mode whatever is asked of it.
+    """A frozen network; it stays in eval mode whatever is asked of it.
 
     Attributes:
-        layers: indices of the layers that it gives, ascending.
-        num_layers: how many there are to choose from.
+        num_layers: how many layers there are to choose from.
         input_px: side of the square images that it takes.
         patch_px: side of the image under one position of the coarsest layer.
+        embedding_px: side of the only images of which it gives an embedding; None: any.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, source: Source, layers: Sequence[int] | None = None) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
         self.reader = source.reader.requires_grad_(False).eval()
         for module in self.reader.modules():
             if hasattr(module, "inplace"):
                 module.inplace = False  # type: ignore[assignment]  # would overwrite features that were handed out
-        self.input_px, self.is_bgr = source.input_px, source.is_bgr
+        self.input_px, self.is_bgr, self.embedding_px = source.input_px, source.is_bgr, source.embedding_px
         self.register_buffer("mean", torch.tensor(source.mean))
         self.register_buffer("std", torch.tensor(source.std))
         probed = self._probe()
         self.num_layers = len(probed)
         self.patch_px = round(self.input_px / min(patches.shape[1] for patches, _ in probed) ** 0.5)
-        self.layers = sorted(set(layers)) if layers is not None else list(range(self.num_layers))
-        if not self.layers or not 0 <= self.layers[0] <= self.layers[-1] < self.num_layers:
-            raise ValueError(f"layers must be in 0 .. {self.num_layers - 1} for this backbone, got {layers}")
 
     @torch.no_grad()
     def _probe(self) -> list[Tokens]:
         try:
-            layers: list[Tokens] = self.reader(torch.zeros(1, 3, self.input_px, self.input_px), None)
+            layers: list[Tokens] = self.reader(torch.zeros(1, 3, self.input_px, self.input_px), None)[0]
             return layers
         except (RuntimeError, AssertionError) as error:  # too small for its strides, or not a size that it takes
             reason = textwrap.shorten(str(error) or type(error).__name__, 110, placeholder=" ...")
@@ -99,57 +107,80 @@ class Backbone(nn.Module):
         """Stay in eval mode: the backbone is a measuring instrument."""
         return super().train(False)
 
-    def forward(self, image: Tensor, normalise: bool = True) -> list[Layer]:
-        """Return the features of images at `layers`.
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Raise ValueError for an index that the backbone does not have, and for none at all."""
+        if not layers or not all(0 <= layer < self.num_layers for layer in layers):
+            raise ValueError(f"layers must be in 0 .. {self.num_layers - 1} for this backbone, got {list(layers)}")
+
+    def forward(
+        self, image: Tensor, layers: Sequence[int], has_embedding: bool = False, normalise: bool = True
+    ) -> Features:
+        """Return the features of images; nothing behind the last layer used is computed unless the embedding is asked.
 
         Args:
             image: (N, 3, input_px, input_px), RGB in [0, 1].
+            layers: indices below num_layers, ascending.
+            has_embedding: whether to go on to the embedding.
             normalise: bring them to the mean and deviation of the images that the backbone was trained on.
         """
         if normalise:
             image = (image - self.mean[:, None, None]) / self.std[:, None, None]
-        return [Layer(*pair) for pair in self.reader(image.flip(1) if self.is_bgr else image, self.layers)]
+        tokens, embedding = self.reader(image.flip(1) if self.is_bgr else image, layers, has_embedding)
+        return Features([patches for patches, _ in tokens], [extra for _, extra in tokens], embedding)
 
 
-def load_backbone(spec: str, layers: Sequence[int] | None = None, input_px: int | None = None) -> Backbone:
-    """Return a backbone on the processor.
+def load_backbone(spec: str, input_px: int | None = None) -> Backbone:
+    """Return a backbone, on the CPU.
 
     Args:
         spec: see the module's first lines.
-        layers: indices of the layers that it shall give; default all.
         input_px: side of its images; default its own. A transformer's positional embedding is interpolated.
 
     Raises:
-        ValueError: in one line: unknown name, wrong layers or size, weights that do not fit or cannot be had.
+        ValueError: in one line: unknown name, wrong size, weights that do not fit or cannot be had.
     """
     kind, _, rest = spec.partition(":")
     match kind:
         case "demo":
-            source = _tower(load_demo_clip().visual, input_px)
+            return clip_backbone(load_demo_clip().visual, input_px)
         case "open_clip":
             name, _, weights = rest.partition("/")
             if not weights:
                 raise ValueError(f"backbone '{spec}' names no weights; expected open_clip:MODEL/TAG or MODEL/FILE")
-            source = _tower(load_open_clip(weights, name).visual, input_px)
+            return clip_backbone(load_open_clip(weights, name, OFFLINE).visual, input_px)
         case "timm":
-            source = _timm(rest, input_px)
+            return Backbone(_timm(rest, input_px))
         case "torchvision":
-            source = _torchvision(rest, input_px)
-        case _:
-            raise ValueError(f"backbone '{spec}' is unknown; expected demo, open_clip:MODEL/TAG, timm:NAME, "
-                             "timm:FILE.safetensors or torchvision:NAME (NAME/FILE for local weights)")
-    return Backbone(source, layers)
+            return Backbone(_torchvision(rest, input_px))
+    if spec.endswith(".safetensors"):
+        return Backbone(_timm(spec, input_px))
+    raise ValueError(f"backbone '{spec}' is unknown; expected demo, open_clip:MODEL/TAG, timm:NAME, "
+                     "timm:FILE.safetensors or torchvision:NAME (NAME/FILE for local weights)")
 
 
-def _tower(visual: nn.Module, input_px: int | None) -> Source:
-    """Return an open_clip model's vision tower."""
-    is_transformer = isinstance(getattr(visual, "positional_embedding", None), nn.Parameter)
-    tower = ClipTower(visual, input_px if is_transformer else None)
-    mean, std, side = tower.mean.tolist(), tower.std.tolist(), input_px or tower.input_px
-    trunk = getattr(visual, "trunk", None)  # a network of timm inside
-    if isinstance(trunk, nn.Module):
-        return Source(TimmLayers(trunk, side), mean, std, side)
-    return Source(ClipLayers(visual), mean, std, side)
+def clip_backbone(visual: Any, input_px: int | None = None) -> Backbone:
+    """Return an open_clip model's vision tower, its batch norms folded.
+
+    Args:
+        visual: the tower.
+        input_px: side of its images; default its own.
+    """
+    visual = visual.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+    mean, std = image_statistics(visual)
+    own_px = int(max(pair(visual.image_size)))
+    side, embedding_px = input_px or own_px, None
+    if hasattr(visual, "trunk"):  # a network of timm inside
+        fold_batch_norms(visual, lambda: visual(torch.zeros(1, 3, own_px, own_px)))
+        return Backbone(Source(TimmLayers(visual.trunk, side, visual.head), mean, std, side))
+    if not isinstance(getattr(visual, "positional_embedding", None), nn.Parameter):
+        embedding_px = own_px  # a ResNet, whose attention pool has a position for each place
+    elif side != own_px:
+        resize_positions(visual, side, int(max(pair(visual.patch_size))))
+    probe = torch.zeros(1, 3, own_px if embedding_px else side, own_px if embedding_px else side)
+    fold_batch_norms(visual, lambda: visual.forward_intermediates(probe))
+    with torch.no_grad():
+        num_layers = len(visual.forward_intermediates(probe)["image_intermediates"])
+    return Backbone(Source(ClipLayers(visual, num_layers), mean, std, side, embedding_px=embedding_px))
 
 
 def _timm(rest: str, input_px: int | None) -> Source:

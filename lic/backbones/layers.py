@@ -11,6 +11,7 @@ from torchvision.models import SwinTransformer
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 Tokens = tuple[Tensor, Tensor]  # (N, L, C) of patches, (N, E, C) of class and register tokens
+Answer = tuple[list[Tokens], Tensor | None]  # by layer; (N, D), the global embedding
 
 
 class Reader(nn.Module):
@@ -19,49 +20,61 @@ class Reader(nn.Module):
         TimmLayers(network, 224)(images, [0, 5])    # nothing is computed after layer 5
     """
 
-    def forward(self, image: Tensor, layers: Sequence[int] | None) -> list[Tokens]:
-        """Return layers of (N, 3, H, W) images, in the network's order; None: all of them."""
+    def forward(self, image: Tensor, layers: Sequence[int] | None, has_embedding: bool = False) -> Answer:
+        """Return layers of (N, 3, H, W) images, in the network's order, None: all of them; and the embedding if asked.
+
+        The embedding is CLIP's own; elsewhere what the network pools for its classifier.
+        """
         raise NotImplementedError  # each kind of network has its own way
 
 
 class ClipLayers(Reader):
     """open_clip's ViT (its blocks) or ModifiedResNet (stem and stages)."""
 
-    def __init__(self, visual: nn.Module) -> None:
+    def __init__(self, visual: nn.Module, num_layers: int) -> None:
         super().__init__()
-        self.visual = visual
-        self.settings: dict[str, Any] = {"intermediates_only": True}
-        if hasattr(visual, "transformer"):
-            self.settings |= {"output_fmt": "NLC", "output_extra_tokens": True, "stop_early": True}
-        # the ResNet of open_clip 3.3 stops early unless it is told to
+        self.visual, self.num_layers = visual, num_layers
+        self.settings: dict[str, Any] = {}
+        if hasattr(visual, "transformer"):  # channels first would cost a copy of each
+            self.settings |= {"output_fmt": "NLC", "output_extra_tokens": True}
 
-    def forward(self, image: Tensor, layers: Sequence[int] | None) -> list[Tokens]:
-        """Return layers of images."""
-        indices = None if layers is None else list(layers)
-        output = self.visual.forward_intermediates(image, indices=indices, **self.settings)  # type: ignore[operator]  # open_clip's method
+    def forward(self, image: Tensor, layers: Sequence[int] | None, has_embedding: bool = False) -> Answer:
+        """Return layers of images, and the embedding if asked."""
+        wanted = list(range(self.num_layers)) if layers is None else list(layers)
+        # Of a ResNet, open_clip 3.3 leaves out what lies behind the last index, though the embedding needs it.
+        taken = sorted({*wanted, *([self.num_layers - 1] if has_embedding or not wanted else [])})
+        options: dict[str, Any] = {"indices": taken, "stop_early": True, "intermediates_only": not has_embedding}
+        output = self.visual.forward_intermediates(image, **options, **self.settings)  # type: ignore[operator]  # open_clip's method
         patches = [as_tokens(features) for features in output["image_intermediates"]]
         extra = output.get("image_intermediates_prefix") or [one[:, :0] for one in patches]
-        return list(zip(patches, extra, strict=True))
+        by_layer = dict(zip(taken, zip(patches, extra, strict=True), strict=True))
+        return [by_layer[layer] for layer in wanted], output.get("image_features")
 
 
 class TimmLayers(Reader):
     """A network of timm through its own `forward_intermediates`: a transformer's blocks, or one map per resolution."""
 
-    def __init__(self, network: Any, input_px: int) -> None:
+    def __init__(self, network: Any, input_px: int, head: nn.Module | None = None) -> None:
+        """Take a network; and what open_clip puts behind its pooled features, if it is a CLIP's."""
         super().__init__()
         if not hasattr(network, "forward_intermediates"):
             raise ValueError(f"timm's {type(network).__name__} gives no intermediate features; choose another backbone")
         _set_input_px(network, input_px)
-        self.network = network
-        self.settings: dict[str, Any] = {"intermediates_only": True, "stop_early": True}
+        self.network, self.head = network, head
+        self.settings: dict[str, Any] = {}
         if "return_prefix_tokens" in inspect.signature(network.forward_intermediates).parameters:
             self.settings |= {"return_prefix_tokens": True, "output_fmt": "NLC"}
 
-    def forward(self, image: Tensor, layers: Sequence[int] | None) -> list[Tokens]:
-        """Return layers of images."""
+    def forward(self, image: Tensor, layers: Sequence[int] | None, has_embedding: bool = False) -> Answer:
+        """Return layers of images, and the embedding if asked."""
         indices = None if layers is None else list(layers)
-        found = self.network.forward_intermediates(image, indices=indices, **self.settings)
-        return [_split(one) for one in found]
+        run = self.network.forward_intermediates
+        if not has_embedding:
+            found = run(image, indices=indices, intermediates_only=True, stop_early=True, **self.settings)
+            return [_split(one) for one in found], None
+        last, found = run(image, indices=indices, **self.settings)
+        pooled = self.network.forward_head(last, pre_logits=self.head is None)
+        return [_split(one) for one in found], self.head(pooled) if self.head else pooled
 
 
 class TorchvisionLayers(Reader):
@@ -88,15 +101,21 @@ class TorchvisionLayers(Reader):
     def _as_map(self, features: Tensor) -> Tensor:
         return features.permute(0, 3, 1, 2) if self.is_channels_last else features
 
-    def forward(self, image: Tensor, layers: Sequence[int] | None) -> list[Tokens]:
-        """Return layers of images."""
-        names = tuple(self.names[layer] for layer in layers) if layers is not None else tuple(self.names)
+    def forward(self, image: Tensor, layers: Sequence[int] | None, has_embedding: bool = False) -> Answer:
+        """Return layers of images, and the embedding if asked: the class token or the mean of the last layer."""
+        wanted = list(range(len(self.names))) if layers is None else list(layers)
+        taken = sorted({*wanted, *([len(self.names) - 1] if has_embedding else [])})
+        names = tuple(self.names[layer] for layer in taken)
         key = (names, image.device)
         if key not in self.cut:
             self.cut[key] = create_feature_extractor(self.network, {name: name for name in names})
         found = self.cut[key](image)
         features = [found[name] for name in names]
-        return [(one[:, 1:], one[:, :1]) if one.dim() == 3 else _split(self._as_map(one)) for one in features]
+        tokens = [(one[:, 1:], one[:, :1]) if one.dim() == 3 else _split(self._as_map(one)) for one in features]
+        by_layer = dict(zip(taken, tokens, strict=True))
+        patches, extra = tokens[-1]
+        embedding = (extra if extra.shape[1] else patches).mean(1) if has_embedding else None
+        return [by_layer[layer] for layer in wanted], embedding
 
 
 def as_tokens(features: Tensor) -> Tensor:

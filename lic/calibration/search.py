@@ -25,7 +25,7 @@ from lic.codecs.build import is_variable_rate
 from lic.codecs.checkpoint import LoadedCodec
 from lic.data.subset import subset
 from lic.device import pick_precision
-from lic.distortions import MSE_SCALE, Distortion, build_distortion
+from lic.distortions import MSE_SCALE, Distortion, build_distortion, with_backbones
 from lic.embedded import here_or_embedded
 from lic.images import read_image
 from lic.settings import require
@@ -121,7 +121,7 @@ def build_all(names: Sequence[DistortionName], console: Console) -> dict[Distort
     built = {}
     for name in names:
         try:
-            built[name] = build_distortion(name, MetricsConfig())
+            built[name] = build_distortion(name, with_backbones(MetricsConfig(), is_demo=True))
         except ValueError as error:
             console.print(f"{name} is left out: {error}", highlight=False, markup=False, soft_wrap=True)
     require(len(built) > 0, f"none of these distortions can be had here: {', '.join(names)}")

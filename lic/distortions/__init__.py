@@ -5,6 +5,7 @@ from typing import assert_never
 
 from torch import Tensor, nn
 
+from lic.distortions.default_backbone import PUBLISHED, with_backbones
 from lic.distortions.dists import DISTS
 from lic.distortions.features import FeatureDistortion, build_features
 from lic.distortions.fitted import read_fitted
@@ -21,7 +22,7 @@ from lic.settings.names import DistortionName
 
 __all__ = [
     "DISTS", "LPIPS", "Distortion", "FeatureDistortion", "MLCLIPSim", "build_distortion", "build_features",
-    "build_mlclipsim", "mse",
+    "build_mlclipsim", "mse", "with_backbones",
 ]  # fmt: skip
 
 
@@ -65,9 +66,7 @@ def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
     """Return the metric that the settings describe, in eval mode."""
     if config.fitted is not None:
         config = read_fitted(config)
-    return MLCLIPSim.from_pretrained(
-        config.pretrained, config.encoder, config.layers, config.weights, config.input_px
-    )
+    return MLCLIPSim.from_pretrained(config.backbone or PUBLISHED, config.layers, config.weights, config.input_px)
 
 
 def build_distortion(name: DistortionName, config: MetricsConfig) -> Distortion:

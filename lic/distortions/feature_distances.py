@@ -33,6 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lic.distortions.cosine import one_minus_cos
 from lic.settings.names import FeatureDistance
 
 DIFFERENTIABLE: tuple[FeatureDistance, ...] = ("cos", "l2", "swd")
@@ -48,7 +49,7 @@ def feature_distances(name: FeatureDistance, one: Sequence[Tensor], other: Seque
     """
     match name:
         case "cos":
-            return [one_minus_cos(a, b) for a, b in zip(one, other, strict=True)]
+            return [one_minus_cos(a, b).mean(-1) for a, b in zip(one, other, strict=True)]
         case "l2":
             return [(a - b).square().mean((-2, -1)) for a, b in zip(one, other, strict=True)]
         case "swd":
@@ -58,18 +59,6 @@ def feature_distances(name: FeatureDistance, one: Sequence[Tensor], other: Seque
             return [_of_distributions(name, _rows(a), _rows(b)) for a, b in pairs]
         case _:
             assert_never(name)
-
-
-def one_minus_cos(a: Tensor, b: Tensor) -> Tensor:
-    """Return 1 - cosine of tokens (..., L, C), mean over L; exactly 0 for equal ones and never negative."""
-    distance: Tensor = (_direction(a) - _direction(b)).square().sum(-1).mean(-1) / 2
-    return distance
-
-
-def _direction(tokens: Tensor) -> Tensor:
-    """Return tokens of length 1; those of zeros stay, with a gradient of ordinary size."""
-    length: Tensor = tokens.norm(dim=-1, keepdim=True)
-    return tokens / length.masked_fill(length == 0, 1)
 
 
 def _stacked(layers: Sequence[Tensor]) -> list[Tensor]:

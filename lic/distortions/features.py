@@ -7,12 +7,12 @@ Two presets:
     zs-iqa  the paper's as its code runs it (abhijay9/ZS-IQA, commit 1d8c1ce, BSD-2-Clause): OpenAI's CLIP ViT-B/32,
             all 12 layers, cosine distance summed over them, windows of 224 px every 200 px. As in the code, images are
             not normalised as CLIP was trained, and the class token is compared like a patch
-    lic     ours: normalised, patch tokens only, mean over layers, windows side by side; the demo CLIP as backbone
+    lic     ours: normalised, patch tokens only, mean over layers, windows side by side
 
 Any setting may be changed on top of a preset: `--features.preset zs-iqa --features.backbone
 timm:vit_base_patch16_224.dino --features.distance l2` is the paper's DINO. Not reproduced: half precision.
 
-As a training loss it clamps and shifts as ML-CLIPSim does, for the same reasons (lic/distortions/mlclipsim.py).
+As a training loss it clamps and shifts as ML-CLIPSim does, for the same reasons (lic/distortions/looking.py).
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from lic.backbones.features import Backbone, load_backbone
+from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.feature_distances import DIFFERENTIABLE, feature_distances
-from lic.distortions.mlclipsim import clamp_unit, shift
-from lic.images import pad_at_least
+from lic.distortions.looking import clamp_unit, shift, windows
 from lic.settings.metrics import FeaturesConfig
 from lic.settings.names import FeatureDistance, FeaturesPreset
 
 PRESETS: dict[FeaturesPreset, FeaturesConfig] = {
-    "lic": FeaturesConfig("lic", "demo", distance="cos", reduction="mean", normalise=True, class_token=False),
+    "lic": FeaturesConfig("lic", PUBLISHED, distance="cos", reduction="mean", normalise=True, class_token=False),
     "zs-iqa": FeaturesConfig(
         "zs-iqa", "open_clip:ViT-B-32-quickgelu/openai", distance="cos", reduction="sum", normalise=False,
         class_token=True, stride_px=200,
@@ -55,6 +55,8 @@ class FeatureDistortion(nn.Module):
     def __init__(self, backbone: Backbone, settings: FeaturesConfig) -> None:
         super().__init__()
         self.backbone, self.settings = backbone, settings
+        self.layers = sorted(set(range(backbone.num_layers) if settings.layers is None else settings.layers))
+        backbone.check_layers(self.layers)
         self.distance: FeatureDistance = settings.distance or "cos"
         self.stride_px = settings.stride_px or backbone.input_px
 
@@ -67,7 +69,7 @@ class FeatureDistortion(nn.Module):
     def scale(self) -> float:
         """What a training multiplies it with; see `SCALES`."""
         is_summed = self.settings.reduction == "sum" and self.distance != "swd"  # swd takes all layers at once
-        return SCALES[self.distance] / (len(self.backbone.layers) if is_summed else 1)
+        return SCALES[self.distance] / (len(self.layers) if is_summed else 1)
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Return the distances, (N,).
@@ -95,8 +97,9 @@ class FeatureDistortion(nn.Module):
     def _features(self, image: Tensor) -> list[Tensor]:
         """Return the tokens of images by layer, (N, windows, L, C), at least float32."""
         crops = windows(image, self.backbone.input_px, self.stride_px)
-        layers = self.backbone(crops, bool(self.settings.normalise))
-        tokens = [torch.cat([extra, patches], 1) if self.settings.class_token else patches for patches, extra in layers]
+        features = self.backbone(crops, self.layers, normalise=bool(self.settings.normalise))
+        pairs = zip(features.patches, features.extra, strict=True)
+        tokens = [torch.cat([extra, patches], 1) if self.settings.class_token else patches for patches, extra in pairs]
         exact = [one if one.dtype == torch.float64 else one.float() for one in tokens]
         return [one.unflatten(0, (len(image), -1)) for one in exact]
 
@@ -110,16 +113,5 @@ def build_features(config: FeaturesConfig) -> FeatureDistortion:
     given = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = dataclasses.replace(PRESETS[config.preset], **chosen)
-    backbone = load_backbone(str(settings.backbone), settings.layers, settings.window_px)
+    backbone = load_backbone(str(settings.backbone), settings.window_px)
     return FeatureDistortion(backbone, settings).eval()
-
-
-def windows(image: Tensor, size_px: int, stride_px: int) -> Tensor:
-    """Return square windows every `stride_px`, the last ones flush with the border, (N * T, C, size_px, size_px).
-
-    An image smaller than a window is mirrored at bottom and right up to its size.
-    """
-    image = pad_at_least(image, size_px)
-    rows, columns = ([*range(0, side - size_px, stride_px), side - size_px] for side in image.shape[-2:])
-    found = [image[..., top : top + size_px, left : left + size_px] for top in rows for left in columns]
-    return torch.stack(found, 1).flatten(0, 1)

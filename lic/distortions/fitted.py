@@ -1,6 +1,6 @@
 """ML-CLIPSim's weights as `python -m lic preferences fit` finds them: a JSON file.
 
-    {"pretrained": "demo", "encoder": "ViT-B-16", "input_px": null, "layers": [0, 1, ...], "weights": [...],
+    {"backbone": "demo", "input_px": null, "layers": [0, 1, ...], "weights": [...],
      "temperature": 0.01, "made_from": {...}}
 """
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from lic.settings.metrics import MLCLIPSimConfig
 
-KEYS = ("pretrained", "encoder", "input_px", "layers", "weights")
+KEYS = ("backbone", "input_px", "layers", "weights")
 
 
 def read_fitted(config: MLCLIPSimConfig) -> MLCLIPSimConfig:
-    """Return the settings with encoder, layers and weights from their file `fitted`.
+    """Return the settings with backbone, layers and weights from their file `fitted`.
 
     Raises:
         ValueError: in one line: no such file, not such a file.
@@ -22,6 +22,9 @@ def read_fitted(config: MLCLIPSimConfig) -> MLCLIPSimConfig:
     path = Path(str(config.fitted)).expanduser()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if "pretrained" in content:  # files of before 2026-11-27
+            is_demo = content["pretrained"] == "demo"
+            content["backbone"] = "demo" if is_demo else f"open_clip:{content['encoder']}/{content['pretrained']}"
         chosen = {key: content[key] for key in KEYS}
     except OSError as error:
         how = "python -m lic preferences fit makes them"

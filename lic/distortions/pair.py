@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lic.distortions.mlclipsim import clamp_unit
+from lic.distortions.looking import clamp_unit
 from lic.images import pad_at_least
 
 

@@ -11,13 +11,16 @@ from rich.console import Console
 
 from lic.backbones.networks import build_network
 from lic.data.subset import subset
-from lic.evaluation.measure import Measures, build_measures
+from lic.distortions import with_backbones
+from lic.evaluation.measure import Measures
 from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset, readable
 from lic.evaluation.records import WHOLE, Shard
 from lic.images import list_images
+from lic.metrics import Metric, build_metric
 from lic.settings import require
 from lic.settings.evaluate import JudgeConfig
 from lic.settings.metrics import MetricsConfig
+from lic.settings.names import MetricName
 from lic.tasks import DEFAULT_TASKS, Task, build_tasks
 
 Group = tuple[str, list[Path], list[Task]]
@@ -51,14 +54,24 @@ def plan_evaluation(
     root = Path(config.data_root).expanduser() if config.data_root else None
     require(root is None or root.is_dir(), f"data_root {root} is not a folder")
     groups = _groups(config, root, device, None if root or config.task else held_out)
-    names = list(config.metric)
-    is_blind = metrics.mlclipsim.pretrained == "demo" and root is not None and bool(config.task)
-    if is_blind and "mlclipsim" in names:
-        names.remove("mlclipsim")
-        console.print("ML-CLIPSim is not measured: the demo encoder has seen no photograph; "
-                      "--mlclipsim.pretrained takes an open_clip tag or a file", soft_wrap=True)  # fmt: skip
-    measures = build_measures(names, metrics, device)
+    is_demo = root is None and (held_out is None or bool(config.task))
+    measures = Measures(_metrics(config.metric, metrics, is_demo, console), device)
     return [_rate_task(group, measures, settings, shard) for group in groups]
+
+
+def _metrics(
+    names: Sequence[MetricName], config: MetricsConfig, is_demo: bool, console: Console
+) -> dict[str, Metric]:
+    """Return the metrics; a line says which is left out because the default backbone is not at hand."""
+    chosen, built = with_backbones(config, is_demo), dict[str, Metric]()
+    for name in dict.fromkeys(names):
+        try:
+            built[name] = build_metric(name, chosen)
+        except ValueError as error:
+            if name not in ("mlclipsim", "features") or getattr(chosen, name) == getattr(config, name):
+                raise  # it was asked for
+            console.print(f"{name} is not measured: {error}", soft_wrap=True, markup=False, highlight=False)
+    return built
 
 
 def _rate_task(group: Group, measures: Measures, settings: dict[str, Any], shard: Shard) -> RateTask:

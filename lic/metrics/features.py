@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lic.distortions import FeatureDistortion, build_features
+from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.features import PRESETS
 from lic.metrics.cards import CARDS
 from lic.metrics.metric import Metric
@@ -33,7 +34,8 @@ class Features(Metric):
 def build_features_metric(variant: str, config: FeaturesConfig) -> Features:
     """Return the metric; `variant` is a preset, or a backbone, that replaces the settings'."""
     if variant in PRESETS:
-        config = dataclasses.replace(config, preset=variant)
+        is_default = config.backbone in ("demo", PUBLISHED)  # named by with_backbones; this preset has its own
+        config = dataclasses.replace(config, preset=variant, backbone=None if is_default else config.backbone)
     elif variant:
         config = dataclasses.replace(config, backbone=variant)
     return Features(build_features(config), variant)

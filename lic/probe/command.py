@@ -22,7 +22,7 @@ from lic.cli import parse_config, unknown
 from lic.data.subset import subset
 from lic.demo.drawing import draw_scene
 from lic.device import pick_device
-from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion
+from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion, with_backbones
 from lic.images import crop_to, list_images, read_image, write_file
 from lic.probe import questions as probing
 from lic.probe.figure import draw_probe
@@ -67,8 +67,9 @@ def main(argv: list[str]) -> int:
     images = read_images(config).to(device)
     folder = Path(config.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
+    metric = with_backbones(config.metric, config.data is None)
     for name in config.inputs:
-        distortion = build_distortion(name, config.metric).to(device).eval()  # type: ignore[arg-type]  # checked above
+        distortion = build_distortion(name, metric).to(device).eval()  # type: ignore[arg-type]  # checked above
         found = probe(distortion, images, config.steps, config.seed)
         _print(name, found)
         draw_probe(name, images.cpu(), found.reconstructions, patch_px(distortion), folder / f"{name}.png")
@@ -117,10 +118,8 @@ def probe(distortion: Distortion, images: Tensor, steps: int, seed: int) -> Prob
 def patch_px(distortion: Distortion) -> int:
     """Return the side of the encoder's patches; 16, the codecs' stride, where there is no encoder."""
     match distortion.metric:
-        case MLCLIPSim(tower=tower):
-            return int(tower.patch_px)
-        case FeatureDistortion(backbone=backbone):
-            return int(backbone.patch_px)
+        case MLCLIPSim() | FeatureDistortion() as metric:
+            return int(metric.backbone.patch_px)
         case _:
             return 16
 

@@ -11,18 +11,17 @@ from lic.settings.names import FeatureDistance, FeaturesPreset, MACLIPPreset
 class MLCLIPSimConfig:
     """How ML-CLIPSim looks at images (lic/distortions/mlclipsim.py)."""
 
-    pretrained: str = "demo"
-    """weights: 'demo', an open_clip tag, or a local file"""
-    encoder: str = "ViT-B-16"
-    """open_clip model name (unused by 'demo')"""
+    backbone: str | None = None
+    """demo, open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors, torchvision:NAME (NAME/FILE: local weights); default
+    demo on the demo scenes, elsewhere open_clip:ViT-B-16-quickgelu/openai"""
     layers: list[int] | None = None
     """layers compared; default four, evenly spaced, the last included (demo: 0, 1, 2, without the embedding)"""
     weights: list[float] | None = None
     """one per layer, then the global embedding's; default all equal"""
     input_px: int | None = None
-    """side of the tiles that the encoder sees; default its own"""
+    """side of the tiles that the backbone sees; default its own"""
     fitted: str | None = None
-    """JSON of `python -m lic preferences fit`: its encoder, layers and weights instead of those above"""
+    """JSON of `python -m lic preferences fit`: its backbone, layers and weights instead of those above"""
 
     def __post_init__(self) -> None:
         require(self.input_px is None or self.input_px > 0, f"input_px must be positive, got {self.input_px}")

@@ -23,7 +23,7 @@ from lic.data.crops import Crop, Crops, StepSampler, split_folder
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.device import Precision, pick_precision
-from lic.distortions import build_distortion
+from lic.distortions import build_distortion, with_backbones
 from lic.embedded import here_or_embedded
 from lic.evaluation.plan import plan_evaluation
 from lic.images import list_images
@@ -62,11 +62,13 @@ def train(config: TrainConfig, console: Console, program: str = "python train.py
     console.print(f"{precision}", highlight=False, soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
-    metrics = MetricsConfig(config.mlclipsim, config.features)
+    asked = MetricsConfig(config.mlclipsim, config.features)  # an evaluation on other images has other defaults
+    metrics = with_backbones(asked, config.data == "scenes")
+    config = dataclasses.replace(config, mlclipsim=metrics.mlclipsim, features=metrics.features)
     distortion = build_distortion(config.distortion, metrics)
     module = CodecTraining(codec, distortion, config)
     settings = dataclasses.asdict(config) | {"precision": str(precision)}
-    rate_tasks = plan_evaluation(config.eval, metrics, device, console, settings, held_out=held_out)
+    rate_tasks = plan_evaluation(config.eval, asked, device, console, settings, held_out=held_out)
     if not is_first:
         folder = Path(config.output)  # rank 0's is broadcast
         rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)

@@ -9,7 +9,7 @@ import torchvision
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
-from lic.backbones.clip import ClipTower
+from lic.backbones.features import clip_backbone
 from lic.backbones.folding import fold_batch_norms
 from lic.demo.networks import load_demo_clip
 
@@ -33,9 +33,9 @@ def test_towers(build: Any) -> None:
     visual, size = randomise(build()), 64 if build is modified_resnet else 128
     image = torch.rand(2, 3, size, size)
     expected, gradient = features(visual, (image - 0.45) / 0.25)
-    tower = ClipTower(visual)
+    tower = clip_backbone(visual)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in tower.modules())
-    ours, our_gradient = features(tower.visual, (image - 0.45) / 0.25)
+    ours, our_gradient = features(visual, (image - 0.45) / 0.25)
     for a, b in zip([*expected, gradient], [*ours, our_gradient], strict=True):
         assert (a - b).norm() < 1e-5 * a.norm()
 
@@ -66,4 +66,4 @@ def num_batch_norms(network: nn.Module) -> int:
 def test_vision_transformers_are_left_alone() -> None:
     visual = open_clip.create_model("ViT-B-32", load_weights=False).visual
     names = list(visual.state_dict())
-    assert list(ClipTower(visual).visual.state_dict()) == names
+    assert list(clip_backbone(visual).reader.visual.state_dict()) == names

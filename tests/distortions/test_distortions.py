@@ -19,9 +19,8 @@ from lic.distortions.pair import comparable
 from lic.distortions.ssim import ssim, ssim_distance
 from lic.distortions.vif import vif
 from lic.images import pad_at_least, quantise
-from lic.settings.metrics import MetricsConfig
 from lic.settings.names import DistortionName
-from tests.support import noise_image
+from tests.support import ON_DEMO, noise_image
 
 NAMES: tuple[DistortionName, ...] = ("mse", "ssim", "ms-ssim", "fsim", "gmsd", "vif", "mlclipsim", "features")
 IN_A_NETWORK = ("mlclipsim", "features")  # in its arithmetic
@@ -110,14 +109,14 @@ def test_more_contrast_is_more_information_but_no_distortion() -> None:
     image = quantise(noise_image(0, 64, 64)) * 0.5 + 0.25
     contrasted = (image - 0.5) * 1.3 + 0.5
     assert vif(contrasted, image).item() > 1
-    assert build_distortion("vif", MetricsConfig())(contrasted, image).item() == 0
+    assert build_distortion("vif", ON_DEMO)(contrasted, image).item() == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_identical_images(name: DistortionName) -> None:
     for image in (photograph_like(), torch.full((1, 3, 64, 64), 0.3), torch.ones(1, 3, 50, 50)):
         reconstruction = image.clone().requires_grad_()
-        value = build_distortion(name, MetricsConfig()).eval()(reconstruction, image)
+        value = build_distortion(name, ON_DEMO).eval()(reconstruction, image)
         value.sum().backward()
         assert value.item() == pytest.approx(0, abs=1e-6)
         assert reconstruction.grad is not None and reconstruction.grad.isfinite().all()
@@ -125,7 +124,7 @@ def test_identical_images(name: DistortionName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_is_finite_everywhere_and_leads_downhill(name: DistortionName) -> None:
-    distortion = build_distortion(name, MetricsConfig()).eval()
+    distortion = build_distortion(name, ON_DEMO).eval()
     image = photograph_like()
     flat, inverted = torch.full_like(image, 0.5), 1 - image
     for start in (noisy(image), flat, inverted, 3 * image - 1, image.roll(1, 3), 0.9 * image):
@@ -153,7 +152,7 @@ def test_piq_gradients_that_these_replace_are_not_finite() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("mse", *IN_A_NETWORK)])  # float32 both
 def test_gradient_against_finite_differences(name: DistortionName) -> None:
-    distortion = build_distortion(name, MetricsConfig())
+    distortion = build_distortion(name, ON_DEMO)
     image = photograph_like().double()
     generator = torch.Generator().manual_seed(0)
     start = (image * 0.8 + 0.1 + 0.02 * torch.randn(image.shape, generator=generator, dtype=torch.float64)).clamp(0, 1)
@@ -168,7 +167,7 @@ def test_gradient_against_finite_differences(name: DistortionName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_grows_with_noise_within_its_range(name: DistortionName) -> None:
-    distortion, image = build_distortion(name, MetricsConfig()).eval(), photograph_like()
+    distortion, image = build_distortion(name, ON_DEMO).eval(), photograph_like()
     with torch.no_grad():
         values = [distortion(noisy(image, strength), image).item() for strength in (0.02, 0.05, 0.1, 0.3)]
         inverted = distortion(1 - image, image).item()
@@ -177,7 +176,7 @@ def test_grows_with_noise_within_its_range(name: DistortionName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_reference_for_many_and_each_alone(name: DistortionName) -> None:
-    distortion, image = build_distortion(name, MetricsConfig()).eval(), photograph_like()
+    distortion, image = build_distortion(name, ON_DEMO).eval(), photograph_like()
     images = torch.cat([noisy(image, strength) for strength in (0.02, 0.1)])
     with torch.no_grad():
         together = distortion(images, image.expand_as(images))
@@ -191,7 +190,7 @@ def test_one_reference_for_many_and_each_alone(name: DistortionName) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(1, 1), (2, 7), (10, 200), (41, 33), (47, 49)])
 def test_small_and_odd_sizes(name: DistortionName, size: tuple[int, int]) -> None:
-    distortion, image = build_distortion(name, MetricsConfig()).eval(), quantise(noise_image(3, *size))
+    distortion, image = build_distortion(name, ON_DEMO).eval(), quantise(noise_image(3, *size))
     reconstruction = noisy(image).requires_grad_()
     value = distortion(reconstruction, image)
     value.sum().backward()
@@ -210,7 +209,7 @@ def test_small_images_are_mirrored_not_skipped() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("mse", *IN_A_NETWORK)])
 def test_autocast_does_not_round(name: DistortionName) -> None:
-    distortion, image = build_distortion(name, MetricsConfig()), photograph_like()
+    distortion, image = build_distortion(name, ON_DEMO), photograph_like()
     exact = distortion(noisy(image), image)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(distortion(noisy(image), image), exact)
@@ -243,5 +242,5 @@ def test_what_cannot_be_compared_is_one_line(first: tuple[int, ...], second: tup
 
 def test_every_name_is_built_or_needs_weights() -> None:
     assert set(NAMES) | {"lpips", "dists"} == set(get_args(DistortionName))
-    scales = {name: build_distortion(name, MetricsConfig()).scale for name in NAMES}
+    scales = {name: build_distortion(name, ON_DEMO).scale for name in NAMES}
     assert all(scale > 0 for scale in scales.values())

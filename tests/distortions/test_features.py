@@ -20,6 +20,7 @@ from lic.images import read_image
 from lic.metrics import build_metric
 from lic.settings.metrics import FeaturesConfig, MetricsConfig
 from lic.settings.names import FeatureDistance
+from tests.support import ON_DEMO
 
 REAL = os.environ.get("LIC_TEST_DATA")
 ALL: tuple[FeatureDistance, ...] = ("cos", "l2", "swd", "wsd", "jsd", "skld")
@@ -143,7 +144,7 @@ def test_agrees_with_hooks_in_the_network() -> None:
 
 def test_ours_is_normalised_without_class_token_and_a_mean() -> None:
     image = scenes(2)
-    metric = build_features(FeaturesConfig(layers=[4, 2]))
+    metric = build_features(FeaturesConfig(backbone="demo", layers=[4, 2]))
     visual = load_demo_clip().visual
     found: list[Tensor] = []
     for stage in (visual.trunk.layer2, visual.trunk.layer4):
@@ -160,7 +161,7 @@ def test_presets_and_what_is_set_on_top() -> None:
     chosen = build_features(FeaturesConfig("zs-iqa", backbone="demo", class_token=False)).settings
     assert (chosen.normalise, chosen.class_token, chosen.reduction, chosen.stride_px) == (False, False, "sum", 200)
     assert PRESETS["zs-iqa"].backbone == "open_clip:ViT-B-32-quickgelu/openai" and PRESETS["zs-iqa"].layers is None
-    chosen = build_features(FeaturesConfig(distance="l2")).settings
+    chosen = build_features(FeaturesConfig(backbone="demo", distance="l2")).settings
     assert (chosen.distance, chosen.normalise, chosen.class_token, chosen.reduction) == ("l2", True, False, "mean")
 
 
@@ -177,7 +178,7 @@ def test_windows() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_identical_images_have_distance_zero(name: FeatureDistance) -> None:
-    metric, image = build_features(FeaturesConfig(distance=name)), scenes(2)
+    metric, image = build_features(FeaturesConfig(backbone="demo", distance=name)), scenes(2)
     with torch.no_grad():
         assert metric(image, image).tolist() == [0, 0]
         assert (metric(noisy(image), image) > 0).all()
@@ -185,7 +186,7 @@ def test_identical_images_have_distance_zero(name: FeatureDistance) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_gradients_are_finite(name: FeatureDistance) -> None:
-    metric, image = build_features(FeaturesConfig(distance=name)), scenes(1)
+    metric, image = build_features(FeaturesConfig(backbone="demo", distance=name)), scenes(1)
     assert metric.is_differentiable == (name in DIFFERENTIABLE)
     for start in [noisy(image), noisy(image, 1e-3), *([image] if metric.is_differentiable else [])]:
         reconstruction = start.clone().requires_grad_()
@@ -199,7 +200,7 @@ def test_gradients_are_finite(name: FeatureDistance) -> None:
 def test_one_reference_serves_all_its_distortions(name: FeatureDistance) -> None:
     image = F.interpolate(scenes(1), (150, 170), mode="bilinear")
     images = torch.cat([noisy(image, strength) for strength in (0.02, 0.1, 0.3)])
-    metric = build_metric("features", MetricsConfig(features=FeaturesConfig(distance=name)))
+    metric = build_metric("features", MetricsConfig(features=FeaturesConfig(backbone="demo", distance=name)))
     with torch.no_grad():
         values = metric.measure(images, metric.prepare(image))
         alone = torch.cat([metric(one[None], image) for one in images])
@@ -210,7 +211,7 @@ def test_one_reference_serves_all_its_distortions(name: FeatureDistance) -> None
 @pytest.mark.parametrize("name", ALL)
 def test_runs_where_its_weights_are(name: FeatureDistance) -> None:
     """On the device without memory, which refuses tensors of any other."""
-    metric = build_features(FeaturesConfig(distance=name)).to("meta")
+    metric = build_features(FeaturesConfig(backbone="demo", distance=name)).to("meta")
     assert metric(scenes(2).to("meta"), scenes(2).to("meta")).device.type == "meta"
 
 
@@ -218,13 +219,13 @@ def test_runs_where_its_weights_are(name: FeatureDistance) -> None:
 def test_any_size(height: int, width: int) -> None:
     image = F.interpolate(scenes(1), (height, width), mode="bilinear")
     with torch.no_grad():
-        for config in (FeaturesConfig(), FeaturesConfig(window_px=64, stride_px=50)):
+        for config in (FeaturesConfig(backbone="demo"), FeaturesConfig(backbone="demo", window_px=64, stride_px=50)):
             assert build_features(config)(1 - image, image).item() > 0
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_bf16_stays_near_and_never_negative(name: FeatureDistance) -> None:
-    metric, image = build_features(FeaturesConfig(distance=name)), scenes(2)
+    metric, image = build_features(FeaturesConfig(backbone="demo", distance=name)), scenes(2)
     with torch.no_grad():
         exact = metric(noisy(image), image)
         with torch.autocast("cpu", torch.bfloat16):
@@ -235,12 +236,14 @@ def test_bf16_stays_near_and_never_negative(name: FeatureDistance) -> None:
 
 def test_as_a_training_loss() -> None:
     image = scenes(2)
-    distortion = build_distortion("features", MetricsConfig(features=FeaturesConfig(layers=[1, 3]))).train()
-    assert isinstance(distortion.metric, FeatureDistortion) and distortion.metric.backbone.layers == [1, 3]
+    two_layers = MetricsConfig(features=FeaturesConfig(backbone="demo", layers=[1, 3]))
+    distortion = build_distortion("features", two_layers).train()
+    assert isinstance(distortion.metric, FeatureDistortion) and distortion.metric.layers == [1, 3]
     assert not any(parameter.requires_grad for parameter in distortion.parameters())
-    summed = build_distortion("features", MetricsConfig(features=FeaturesConfig(reduction="sum"))).eval()
+    by_sum = MetricsConfig(features=FeaturesConfig(backbone="demo", reduction="sum"))
+    summed = build_distortion("features", by_sum).eval()
     with torch.no_grad():
-        mean = build_distortion("features", MetricsConfig()).eval()
+        mean = build_distortion("features", ON_DEMO).eval()
         torch.testing.assert_close(summed.scale * summed(noisy(image), image), mean.scale * mean(noisy(image), image))
     reconstruction = (noisy(image) * 1.2 - 0.1).requires_grad_()
     torch.manual_seed(0)
@@ -249,17 +252,17 @@ def test_as_a_training_loss() -> None:
     (first + second).sum().backward()
     assert reconstruction.grad is not None and reconstruction.grad.isfinite().all()
     with pytest.raises(ValueError, match="distance 'jsd' has no gradient at identical images; train on cos, l2 or swd"):
-        build_distortion("features", MetricsConfig(features=FeaturesConfig(distance="jsd")))
+        build_distortion("features", MetricsConfig(features=FeaturesConfig(backbone="demo", distance="jsd")))
 
 
 def test_as_a_metric() -> None:
-    card = build_metric("features", MetricsConfig()).card
+    card = build_metric("features", ON_DEMO).card
     assert (card.reference, card.better, card.lowest, card.is_differentiable) == ("full", "lower", 0, True)
-    wsd = build_metric("features", MetricsConfig(features=FeaturesConfig(distance="wsd")))
+    wsd = build_metric("features", MetricsConfig(features=FeaturesConfig(backbone="demo", distance="wsd")))
     assert not wsd.card.is_differentiable
-    assert build_metric("features:demo", MetricsConfig()).title == "Features (demo)"
+    assert build_metric("features:demo", ON_DEMO).title == "Features (demo)"
     with pytest.raises(ValueError, match="weights 'openai' of ViT-B-32-quickgelu cannot be loaded"):
-        build_metric("features:zs-iqa", MetricsConfig())
+        build_metric("features:zs-iqa", ON_DEMO)
 
 
 @pytest.mark.skipif(not REAL, reason="LIC_TEST_DATA names the folder of photographs and networks")

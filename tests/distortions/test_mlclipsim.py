@@ -13,12 +13,16 @@ from open_clip.model import CLIPVisionCfg
 from PIL import Image
 from torch import Tensor
 
-from lic.backbones.clip import ClipTower, load_clip_tower
+from lic.backbones.features import Backbone, clip_backbone, load_backbone
 from lic.demo.networks import load_demo_clip
 from lic.demo.scenes import draw_scene
-from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim
-from lic.distortions.mlclipsim import DEMO_WEIGHTS, _one_minus_cos, clamp_unit, shift, tile
-from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
+from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim, with_backbones
+from lic.distortions.cosine import one_minus_cos
+from lic.distortions.default_backbone import PUBLISHED
+from lic.distortions.looking import clamp_unit, shift, tile
+from lic.distortions.mlclipsim import DEMO_WEIGHTS
+from lic.settings.metrics import FeaturesConfig, MetricsConfig, MLCLIPSimConfig
+from tests.support import ON_DEMO
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +35,14 @@ def scenes() -> Tensor:
     return torch.stack([torch.from_numpy(draw_scene("val", i).image).permute(2, 0, 1) for i in range(4)]).float() / 255
 
 
-def tiny_tower(kind: str = "vit", input_px: int | None = None) -> ClipTower:
+def tiny_tower(kind: str = "vit", input_px: int | None = None) -> Backbone:
     torch.manual_seed(0)
     if kind == "vit":
         vision = CLIPVisionCfg(layers=2, width=16, head_width=8, patch_size=8, image_size=32)
     else:
         vision = CLIPVisionCfg(layers=(1, 1, 1, 1), width=8, image_size=64)
     text = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
-    return ClipTower(open_clip.CLIP(8, vision, text).visual, input_px)
+    return clip_backbone(open_clip.CLIP(8, vision, text).visual, input_px)
 
 
 def plain_similarity(metric: MLCLIPSim, a: Tensor, b: Tensor) -> Tensor:
@@ -131,7 +135,7 @@ def test_is_stable_under_shifting_both(metric: MLCLIPSim, scenes: Tensor) -> Non
 
 def test_train_mode_shifts_but_keeps_the_encoder_frozen(scenes: Tensor) -> None:
     metric = MLCLIPSim.from_pretrained("demo").train()
-    assert metric.training and not any(module.training for module in metric.tower.modules())
+    assert metric.training and not any(module.training for module in metric.backbone.modules())
     assert not any(parameter.requires_grad for parameter in metric.parameters())
     distorted = noise(scenes, 2)
     first, second = metric(distorted, scenes), metric(distorted, scenes)
@@ -144,7 +148,7 @@ def test_train_mode_shifts_but_keeps_the_encoder_frozen(scenes: Tensor) -> None:
 def test_gradient_against_finite_differences(kind: str) -> None:
     metric = MLCLIPSim(tiny_tower(kind)).double().eval()
     generator = torch.Generator().manual_seed(0)
-    size = metric.tower.input_px
+    size = metric.backbone.input_px
     image = torch.rand(1, 3, size, size, generator=generator, dtype=torch.float64) * 0.8 + 0.1
     noise = 0.05 * torch.randn(image.shape, generator=generator, dtype=torch.float64)
     reconstruction = (image + noise).clamp(0.02, 0.98).requires_grad_()
@@ -175,7 +179,7 @@ def test_gradient_of_the_cosine_is_autograds(originals: int) -> None:
     found = []
     for has_gradient in (False, True):  # of the original; with it the gradients are autograd's
         ours, other = a.clone().requires_grad_(), b.clone().requires_grad_(has_gradient)
-        distance = _one_minus_cos(ours, other)
+        distance = one_minus_cos(ours, other)
         distance[:, :, 2:].square().sum().backward()  # torch's gradient at 0 is of the order of 1e12
         assert ours.grad is not None
         found.append((distance.detach(), ours.grad))
@@ -217,7 +221,7 @@ def test_small_images_are_mirrored_alike(metric: MLCLIPSim, scenes: Tensor) -> N
 
 def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
     metric = MLCLIPSim(tiny_tower(input_px=48))
-    assert metric.tower.visual.positional_embedding.shape[0] == 1 + 6 * 6
+    assert metric.backbone.reader.visual.positional_embedding.shape[0] == 1 + 6 * 6
     with torch.no_grad():
         near = metric(noise(scenes, 1), scenes).mean()
         assert metric(noise(scenes, 3), scenes).mean() < near < 1
@@ -226,19 +230,20 @@ def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
 
 
 def test_convolutions_take_any_input_size(metric: MLCLIPSim, scenes: Tensor) -> None:
-    quarters = MLCLIPSim(load_clip_tower("demo", "", 64), metric.layers, DEMO_WEIGHTS).eval()
-    assert quarters.tower.input_px == 64
+    quarters = MLCLIPSim(load_backbone("demo", 64), metric.layers, DEMO_WEIGHTS).eval()
+    assert quarters.backbone.input_px == 64
     with torch.no_grad():
         assert quarters(scenes, scenes).tolist() == [1.0] * 4
         whole, cut = (each(noise(scenes, 2), scenes) for each in (metric, quarters))
     assert 0 < (whole - cut).abs().max() < 0.05  # only borders differ
     with pytest.raises(ValueError, match="takes 64 px only"):
-        tiny_tower("resnet", 96)  # its attention pool has a position for each place
+        MLCLIPSim(tiny_tower("resnet", 96))  # its attention pool has a position for each place
+    MLCLIPSim(tiny_tower("resnet", 96), [0], [1, 0])
 
 
 def test_resnet_towers_compare_their_stages() -> None:
     metric = MLCLIPSim(tiny_tower("resnet"))
-    assert metric.tower.num_layers == 5
+    assert metric.backbone.num_layers == 5
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert metric(image, image).tolist() == [1.0, 1.0]
@@ -257,29 +262,41 @@ def test_local_file_of_open_clip_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = open_clip.create_model("RN50-quickgelu", pretrained=None)
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    metric = MLCLIPSim.from_pretrained(str(tmp_path / "weights.pt"), "RN50-quickgelu", layers=[0, 1], weights=[1, 1, 0])
+    metric = MLCLIPSim.from_pretrained(f"open_clip:RN50-quickgelu/{tmp_path / 'weights.pt'}", [0, 1], [1, 1, 0])
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert metric(image, image).item() == 1.0 > metric(noise(image, 2), image).item()
 
 
 @pytest.mark.parametrize(
-    ("pretrained", "encoder", "message"),
+    ("backbone", "message"),
     [
-        ("openai", "ViT-Z", "encoder 'ViT-Z' is unknown to open_clip"),
-        ("nowhere.pt", "ViT-B-16", "neither a file nor an open_clip tag"),
-        ("openai", "ViT-B-16", "QuickGELU mismatch|weights 'openai' of ViT-B-16 cannot be loaded"),
+        ("open_clip:ViT-Z/openai", "encoder 'ViT-Z' is unknown to open_clip"),
+        ("open_clip:ViT-B-16/nowhere.pt", "neither a file nor an open_clip tag"),
+        ("open_clip:ViT-B-16/openai", "QuickGELU mismatch"),
+        (PUBLISHED, r"weights 'openai' of ViT-B-16-quickgelu cannot be loaded.*work: timm:FILE.safetensors, demo"),
+        ("openai", "backbone 'openai' is unknown; expected demo, open_clip:MODEL/TAG"),
     ],
 )
-def test_unknown_weights_are_one_line(pretrained: str, encoder: str, message: str) -> None:
+def test_unknown_weights_are_one_line(backbone: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        MLCLIPSim.from_pretrained(pretrained, encoder)
+        MLCLIPSim.from_pretrained(backbone)
     assert "\n" not in str(caught.value)
+
+
+def test_the_demo_encoder_is_the_default_on_demo_scenes_alone() -> None:
+    assert with_backbones(MetricsConfig(), is_demo=True).mlclipsim.backbone == "demo"
+    assert with_backbones(MetricsConfig(), is_demo=True).features.backbone == "demo"
+    assert with_backbones(MetricsConfig(), is_demo=False).mlclipsim.backbone == PUBLISHED
+    chosen = MetricsConfig(MLCLIPSimConfig("timm:a"), FeaturesConfig(backbone="timm:b"))
+    assert all(with_backbones(chosen, is_demo) == chosen for is_demo in (True, False))
+    with pytest.raises(ValueError, match="'openai' of ViT-B-16-quickgelu cannot be loaded"):  # there is no network
+        build_distortion("mlclipsim", MetricsConfig())
 
 
 def test_distortion_gradient_reaches_the_image(scenes: Tensor) -> None:
     for name in ("mse", "mlclipsim"):
-        distortion = build_distortion(name, MetricsConfig()).train()
+        distortion = build_distortion(name, ON_DEMO).train()
         reconstruction = noise(scenes, 2).requires_grad_()
         value = distortion(reconstruction, scenes)
         assert value.shape == (4,) and (value > 0).all()
@@ -291,7 +308,7 @@ def test_distortion_gradient_reaches_the_image(scenes: Tensor) -> None:
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 def test_originals_seen_once_serve_many(kind: str) -> None:
     metric = MLCLIPSim(tiny_tower(kind)).eval()
-    side = metric.tower.input_px
+    side = metric.backbone.input_px
     original = torch.rand(1, 3, side + 8, 2 * side)
     distorted = (original + 0.2 * torch.rand(3, 3, side + 8, 2 * side)).clamp(0, 1)
     apart = torch.cat([metric.distance(each[None], original) for each in distorted]).detach()
@@ -304,7 +321,7 @@ def test_no_block_is_run_that_no_weight_needs() -> None:
     """With the embedding, all of them, in one pass over both images; without, none after the last layer used."""
     tower = tiny_tower()
     num_images: list[list[int]] = []
-    for block in tower.visual.transformer.resblocks:  # type: ignore[union-attr]  # open_clip's ViT
+    for block in tower.reader.visual.transformer.resblocks:  # type: ignore[union-attr]  # open_clip's ViT
         seen: list[int] = []
         block.register_forward_hook(lambda _module, inputs, _output, seen=seen: seen.append(len(inputs[0])))
         num_images.append(seen)
@@ -318,11 +335,11 @@ def test_no_block_is_run_that_no_weight_needs() -> None:
     parts = plain_distance_of_first_layer(tower, image.flip(-1), image)
     with torch.no_grad():
         assert torch.allclose(early.distance(image.flip(-1), image), parts, atol=1e-6)
-    assert num_images == [[4, 2, 2, 4], [4, 2, 2]]
+    assert num_images == [[4, 2, 2, 4], [4]]
 
 
-def plain_distance_of_first_layer(tower: ClipTower, a: Tensor, b: Tensor) -> Tensor:
-    first = [tower(image, [0]).tokens[0] for image in (a, b)]
+def plain_distance_of_first_layer(tower: Backbone, a: Tensor, b: Tensor) -> Tensor:
+    first = [tower(image, [0]).patches[0] for image in (a, b)]
     return 1 - F.cosine_similarity(*first, dim=-1).mean(1)
 
 
@@ -330,9 +347,9 @@ def test_layers_come_in_the_order_asked_for() -> None:
     for kind in ("vit", "resnet"):
         tower = tiny_tower(kind)
         image = torch.rand(1, 3, tower.input_px, tower.input_px)
-        last, first = tower(image, [1, 0]).tokens
-        assert torch.equal(first, tower(image, [0], has_embedding=False).tokens[0])
-        assert torch.equal(last, tower(image, [1], has_embedding=False).tokens[0])
+        last, first = tower(image, [1, 0]).patches
+        assert torch.equal(first, tower(image, [0], has_embedding=False).patches[0])
+        assert torch.equal(last, tower(image, [1], has_embedding=False).patches[0])
         assert not torch.equal(first, last)
 
 

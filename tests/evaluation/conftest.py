@@ -8,15 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lic.backbones.clip import ClipTower
+from lic.backbones.features import clip_backbone
 from lic.codecs import Header, build_codec, save_codec
 from lic.demo.networks import build_demo_clip
 from lic.distortions import MLCLIPSim
 from lic.evaluation.measure import Measures, build_measures
 from lic.images import write_image
 from lic.metrics import build
-from lic.settings.metrics import MetricsConfig
 from lic.settings.names import DEFAULT_METRICS, CodecName
+from tests.support import ON_DEMO
 
 SIZES = ((64, 64), (64, 64), (48, 80), (64, 64), (48, 80), (33, 20))
 
@@ -25,9 +25,9 @@ SIZES = ((64, 64), (64, 64), (48, 80), (64, 64), (48, 80), (33, 20))
 def metric(monkeypatch: pytest.MonkeyPatch) -> Measures:
     """The usual metrics, ML-CLIPSim on random weights."""
     torch.manual_seed(0)
-    random = MLCLIPSim(ClipTower(build_demo_clip().visual)).eval()
+    random = MLCLIPSim(clip_backbone(build_demo_clip().visual)).eval()
     monkeypatch.setattr(build, "build_mlclipsim", lambda _: random)
-    return build_measures(DEFAULT_METRICS, MetricsConfig(), torch.device("cpu"))
+    return build_measures(DEFAULT_METRICS, ON_DEMO, torch.device("cpu"))
 
 
 @pytest.fixture

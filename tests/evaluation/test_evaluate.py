@@ -26,6 +26,7 @@ from lic.evaluation.written import write_results
 from lic.images import crop_to, quantise, read_image, write_image
 from lic.metrics import build_metric, ms_ssim, psnr_db
 from lic.settings.metrics import FeaturesConfig, MetricsConfig
+from tests.support import ON_DEMO
 
 
 class Spoiler:
@@ -360,14 +361,14 @@ def test_originals_are_seen_once(images: list[Path], metric: Measures, monkeypat
 def test_any_metric_is_measured(images: list[Path]) -> None:
     """By name, and with the metric's own settings; what depends on them changes the records' key."""
     cpu = torch.device("cpu")
-    measures = build_measures(["vif", "gmsd", "features"], MetricsConfig(), cpu)
+    measures = build_measures(["vif", "gmsd", "features"], ON_DEMO, cpu)
     point = reach(PillowCoder("jpeg", 30), images[:1], [], measures)
     original = read_image(images[0])
     decoded = quantise(PillowCoder("jpeg", 30).decode(PillowCoder("jpeg", 30).encode(original).content))
     for name in ("vif", "gmsd", "features"):
         with torch.no_grad():
-            expected = build_metric(name, MetricsConfig())(decoded, original).item()
+            expected = build_metric(name, ON_DEMO)(decoded, original).item()
         assert point.score(name) == pytest.approx(expected, rel=1e-5), name
     assert list(point.qualities) == ["vif", "gmsd", "features"] and math.isnan(point.score("psnr"))
-    other = build_measures(["features"], MetricsConfig(features=FeaturesConfig(distance="l2")), cpu)
-    assert other.fingerprint != build_measures(["features"], MetricsConfig(), cpu).fingerprint
+    other = build_measures(["features"], MetricsConfig(features=FeaturesConfig(backbone="demo", distance="l2")), cpu)
+    assert other.fingerprint != build_measures(["features"], ON_DEMO, cpu).fingerprint

@@ -14,9 +14,8 @@ from lic.distortions.vif import vif
 from lic.images import quantise
 from lic.metrics import build_metric, ms_ssim, psnr_db
 from lic.metrics.cards import CARDS
-from lic.settings.metrics import MetricsConfig
 from lic.settings.names import MetricName
-from tests.support import noise_image
+from tests.support import ON_DEMO, noise_image
 from tests.untrained import write_trunk
 
 OFFLINE: tuple[MetricName, ...] = ("psnr", "ssim", "ms-ssim", "fsim", "gmsd", "vif", "mlclipsim")
@@ -31,7 +30,7 @@ def pair() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_direction_range_and_one_reference_for_many(name: MetricName) -> None:
-    metric, (images, image) = build_metric(name, MetricsConfig()), pair()
+    metric, (images, image) = build_metric(name, ON_DEMO), pair()
     card = metric.card
     assert card is CARDS[name] and card.reference == "full" and not metric.training
     assert not any(parameter.requires_grad for parameter in metric.parameters())
@@ -53,12 +52,12 @@ def test_metrics_are_the_functions_of_that_name() -> None:
     images, image = pair()
     functions = {"psnr": psnr_db, "ssim": ssim, "ms-ssim": ms_ssim, "fsim": fsim, "gmsd": gmsd, "vif": vif}
     for name, function in functions.items():
-        assert torch.equal(build_metric(name, MetricsConfig())(images, image), function(images, image)), name
+        assert torch.equal(build_metric(name, ON_DEMO)(images, image), function(images, image)), name
 
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_declared_differentiable_and_is(name: MetricName) -> None:
-    metric, (images, image) = build_metric(name, MetricsConfig()), pair()
+    metric, (images, image) = build_metric(name, ON_DEMO), pair()
     images.requires_grad_()
     metric(images, image).sum().backward()
     assert metric.card.is_differentiable
@@ -68,7 +67,7 @@ def test_declared_differentiable_and_is(name: MetricName) -> None:
 def test_vif_of_more_contrast_exceeds_one() -> None:
     _, image = pair()
     low = image * 0.5 + 0.25
-    assert build_metric("vif", MetricsConfig())(image, low).item() > 1
+    assert build_metric("vif", ON_DEMO)(image, low).item() > 1
     assert CARDS["vif"].highest == math.inf
 
 
@@ -77,7 +76,7 @@ def test_perceptual_metrics_on_untrained_trunks(tmp_path: Path, monkeypatch: pyt
     write_trunk("alexnet"), write_trunk("vgg16")
     images, image = pair()
     for spec, title in (("lpips", "LPIPS"), ("lpips:vgg", "LPIPS (VGG16)"), ("dists", "DISTS")):
-        metric = build_metric(spec, MetricsConfig())
+        metric = build_metric(spec, ON_DEMO)
         assert metric.title == title and metric.card.better == "lower"
         with torch.no_grad():
             better, worse = metric.measure(images, metric.prepare(image)).tolist()
@@ -96,13 +95,13 @@ def test_perceptual_metrics_on_untrained_trunks(tmp_path: Path, monkeypatch: pyt
 )
 def test_wrong_names_are_one_line(spec: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        build_metric(spec, MetricsConfig())
+        build_metric(spec, ON_DEMO)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_images_that_mean_nothing_are_refused(name: MetricName) -> None:
-    metric, (images, image) = build_metric(name, MetricsConfig()), pair()
+    metric, (images, image) = build_metric(name, ON_DEMO), pair()
     for first, second, message in (
         (images * 255, image * 255, "RGB in \\[0, 1\\], got torch.float32 in 0 .. 255"),
         ((images * 255).byte(), (image * 255).byte(), "got torch.uint8"),

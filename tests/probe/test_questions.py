@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lic.distortions import Distortion, build_distortion, mse
 from lic.probe import questions as probing
-from lic.settings.metrics import MetricsConfig
+from tests.support import ON_DEMO
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_patch_grid_is_found_and_only_there() -> None:
 
 
 def test_ml_clipsim_on_a_scene() -> None:
-    distortion = build_distortion("mlclipsim", MetricsConfig()).eval()
+    distortion = build_distortion("mlclipsim", ON_DEMO).eval()
     scene = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     found = probing.at_identity(distortion, scene)
     assert found.is_finite and found.value < 1e-10 and found.gradient < 1e-6

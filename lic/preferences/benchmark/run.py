@@ -18,11 +18,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lic.backbones.clip import load_clip_tower
+from lic.backbones.features import load_backbone
 from lic.cli import parse_config, save_config, unknown
 from lic.data.subset import subset
 from lic.demo.networks import load_demo_clip
 from lic.device import pick_device
+from lic.distortions import with_backbones
 from lic.images import write_file
 from lic.metrics import Metric, build_metric
 from lic.preferences.benchmark.figure import draw_benchmark
@@ -38,7 +39,7 @@ from lic.preferences.benchmark.tables import (
     split_parts,
     to_markdown,
 )
-from lic.preferences.sets import list_voters, load_set
+from lic.preferences.sets import is_drawn, list_voters, load_set
 from lic.preferences.sets.opinions import Compared, PreferenceSet, Rated
 from lic.settings.metrics import MetricsConfig
 from lic.settings.names import MetricName
@@ -71,7 +72,8 @@ def main(argv: list[str]) -> int:
     for name in config.metrics:
         if name.partition(":")[0] not in get_args(MetricName):
             raise ValueError(unknown("metric", name, get_args(MetricName)))
-    benchmark(_load(config), config, new_console())
+    metric = with_backbones(config.metric, all(map(is_drawn, config.sets)))
+    benchmark(_load(config), dataclasses.replace(config, metric=metric), new_console())
     return 0
 
 
@@ -241,7 +243,7 @@ def _describe(config: BenchmarkConfig, parts: Sequence[Part], built: Built) -> s
 
 def _demo_notes(built: Built) -> Iterator[str]:
     """Say which metrics look through the embedded encoder: nobody may mistake it for CLIP."""
-    encoders = load_demo_clip().visual, load_clip_tower("demo", "")  # as it is, and with its batch norms folded
+    encoders = load_demo_clip().visual, load_backbone("demo")  # as it is, and with its batch norms folded
     firsts = [next(encoder.parameters()) for encoder in encoders]
     for name, metric in built.metrics.items():
         if any(torch.equal(weight.cpu(), first) for weight in metric.parameters() for first in firsts):

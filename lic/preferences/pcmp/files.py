@@ -22,6 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from lic.degradations import KINDS, distort
+from lic.demo.drawing import WORLD_SEED
 from lic.images import from_pixels, read_image, sha256_of, to_pixels
 from lic.preferences.pcmp.voters import Card, Group
 from lic.preferences.sets.opinions import Compared, Picture, PreferenceSet
@@ -91,6 +92,11 @@ class PCMP:
     voters: list[Card]
     pairs: list[Pair]
     description: dict[str, Any]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the references are demo scenes."""
+        return all(name.startswith(f"scene-{WORLD_SEED}-") for name in self.description["references"])
 
     def select(self, split: Part) -> list[Pair]:
         """Return the pairs of the references of a split."""

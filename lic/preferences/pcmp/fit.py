@@ -1,7 +1,7 @@
 """Fit ML-CLIPSim's layer weights to the votes of PCMP, and say what each part is worth.
 
     python -m lic preferences fit --pcmp pcmp -o fitted.json
-    python -m lic preferences fit --metric.mlclipsim.pretrained openai --metric.mlclipsim.encoder ViT-B-16-quickgelu
+    python -m lic preferences fit --metric.mlclipsim.backbone open_clip:ViT-B-16-quickgelu/openai
     python train.py --lmbda 0.01 --mlclipsim.fitted fitted.json
 
 Only the references and voters of the part "fit" are looked at. They are cross-validated both ways at once: weights
@@ -37,7 +37,7 @@ from torch import Tensor
 
 from lic.cli import parse_config
 from lic.device import pick_device
-from lic.distortions import MLCLIPSim, build_mlclipsim
+from lic.distortions import MLCLIPSim, build_mlclipsim, with_backbones
 from lic.images import write_file
 from lic.preferences.pcmp.files import PCMP, as_preference_set, load_pcmp
 from lic.preferences.sets.opinions import Compared
@@ -138,9 +138,9 @@ def main(argv: list[str]) -> int:
     pcmp = load_pcmp(folder)
     output = Path(config.output).expanduser() if config.output else folder / "fitted.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    settings = config.metric.mlclipsim
-    tower = build_mlclipsim(settings).tower
-    metric = MLCLIPSim(tower, settings.layers or range(tower.num_layers)).eval().to(pick_device(config.device))
+    settings = with_backbones(config.metric, pcmp.is_drawn).mlclipsim
+    backbone = build_mlclipsim(settings).backbone
+    metric = MLCLIPSim(backbone, settings.layers or range(backbone.num_layers)).eval().to(pick_device(config.device))
     votes = read_votes(pcmp, metric)
     scores = {each: cross_validate(votes, each, config.folds) for each in variants(metric.layers)}
     fitted = fit_weights(votes.differences, votes.labels.mean(1))
@@ -154,7 +154,7 @@ def main(argv: list[str]) -> int:
         "held_out_accuracy": round(best.accuracy, 4), "held_out_cross_entropy": round(best.cross_entropy, 4),
     }  # fmt: skip
     content = {
-        "pretrained": settings.pretrained, "encoder": settings.encoder, "input_px": settings.input_px,
+        "backbone": settings.backbone, "input_px": settings.input_px,
         "layers": metric.layers, "weights": [round(float(w), 6) for w in fitted.weights],
         "temperature": fitted.temperature, "made_from": made_from,
     }  # fmt: skip
@@ -168,8 +168,8 @@ def read_votes(pcmp: PCMP, metric: MLCLIPSim) -> Votes:
     pairs = pcmp.select("fit")
     compared = as_preference_set(pcmp, "fit", "fit").compared
     names = [[pair.first.name, pair.second.name] for pair in compared]
-    state = [tensor.cpu().numpy().tobytes() for tensor in metric.tower.state_dict().values()]
-    key = hashlib.sha256(b"".join([json.dumps([metric.layers, metric.tower.input_px, names]).encode(), *state]))
+    state = [tensor.cpu().numpy().tobytes() for tensor in metric.backbone.state_dict().values()]
+    key = hashlib.sha256(b"".join([json.dumps([metric.layers, metric.backbone.input_px, names]).encode(), *state]))
     cache = pcmp.folder / "distances" / f"{key.hexdigest()[:16]}.npy"
     if not cache.is_file():
         cache.parent.mkdir(exist_ok=True)

@@ -60,6 +60,15 @@ def list_voters(spec: str, split: str) -> list[str]:
     return voters
 
 
+def is_drawn(spec: str) -> bool:
+    """Return whether a set's images are demo scenes, distorted: those of a PCMP that was built without photographs."""
+    if not spec.startswith("pcmp:"):
+        return False
+    from lic.preferences.pcmp.files import load_pcmp
+
+    return load_pcmp(split_name(spec)[1]).is_drawn
+
+
 def split_name(spec: str) -> tuple[str, Path]:
     """Return name and folder of NAME:FOLDER; ValueError if either is none."""
     name, colon, folder = spec.partition(":")

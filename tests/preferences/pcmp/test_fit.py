@@ -27,13 +27,13 @@ def drawn_votes() -> Votes:
 
 
 def test_distances_are_the_metrics(small_pcmp: PCMP) -> None:
-    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(5)).eval()
+    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").backbone, range(5)).eval()
     votes = read_votes(small_pcmp, metric)
     pairs = small_pcmp.select("fit")
     assert votes.differences.shape == (len(pairs), 6) and len(pairs) > 0
     assert votes.labels.shape == (len(pairs), len(small_pcmp.voters_of("fit")))
     for layer, weights in ((2, [1, 0]), (4, [0, 1])):
-        single = MLCLIPSim(metric.tower, [layer], weights).eval()
+        single = MLCLIPSim(metric.backbone, [layer], weights).eval()
         for pair, row in zip(pairs, votes.differences, strict=True):
             original = read_image(small_pcmp.folder / pair.reference)
             with torch.no_grad():
@@ -73,7 +73,7 @@ def test_too_few_references_are_refused() -> None:
 def vote_as_the_embedding_does(pcmp: PCMP, folder: Path) -> PCMP:
     """Return a copy in which every voter prefers the image whose embedding stays nearer."""
     shutil.copytree(pcmp.folder, folder)
-    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").tower, range(5)).eval()
+    metric = MLCLIPSim(MLCLIPSim.from_pretrained("demo").backbone, range(5)).eval()
     differences = iter(read_votes(load_pcmp(folder), metric).differences[:, 5])
     lines = []
     for line in (folder / "manifest.jsonl").read_text().splitlines():
