@@ -19,9 +19,11 @@ from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
 from lic.settings.metrics import MLCLIPSimConfig
 from lic.settings.names import CodecName, DistortionName
 from lic.settings.train import TrainConfig, TrainerConfig
+from lic.tasks import CARDS
 
 ROOT = Path(__file__).parents[1]
 DISTORTIONS = ", ".join(get_args(DistortionName))
+TASKS = ", ".join(card.name for card in CARDS)
 
 
 def parse(*words: str) -> TrainConfig:
@@ -87,11 +89,8 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
                                   f"Choose from: {', '.join(get_args(CodecName))}"),
         (["--distortion", "zzz"], f"distortion 'zzz' is unknown. Choose from: {DISTORTIONS}"),
         (["--eval.task", "coco-det", "voc-sg"], "eval.task 'voc-sg' is unknown; did you mean 'voc-seg'? "
-                                           "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
-                                           "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
-        (["--eval.task=coco-dt"], "eval.task 'coco-dt' is unknown; did you mean 'coco-det'? "
-                             "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
-                                           "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
+                                                f"Choose from: {TASKS}"),
+        (["--eval.task=coco-dt"], f"eval.task 'coco-dt' is unknown; did you mean 'coco-det'? Choose from: {TASKS}"),
         (["--trainer.precision", "bf16"], "trainer.precision 'bf16' is unknown; did you mean 'bf16-mixed'? "
                                           "Choose from: auto, 32-true, bf16-mixed"),
         (["--lmbda", "abc"], "lmbda 'abc' is not valid: expected float"),

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import bjontegaard
 import numpy as np
 
-from lic.curves.results import Results
+from lic.curves.results import Results, facts_of
 
 MIN_POINTS = 3
 """Akima's interpolation of fewer points is a straight line."""
@@ -70,6 +70,7 @@ def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
     Raises:
         ValueError: the quality is unknown.
     """
+    facts_of([reference, candidate], quality)
     one, other = (_increasing_part(_measured(results, quality)) for results in (reference, candidate))
     flaws = [_flaw(curve, "left out of the BD-rate") for curve in (one, other) if curve.flagged]
     why_not = _too_short(one, quality) or _too_short(other, quality)
@@ -92,6 +93,7 @@ def bd_accuracy(reference: Results, candidate: Results, quality: str) -> Delta:
 
     The average is over the logarithm of the rate. Arguments and errors: as for `bd_rate`.
     """
+    facts_of([reference, candidate], quality)
     one, other = (_measured(results, quality) for results in (reference, candidate))
     flaws = [_flaw(curve, "kept in the BD-accuracy") for curve in (one, other) if curve.flagged]
     why_not = _too_short(one, quality) or _too_short(other, quality)
