@@ -35,7 +35,8 @@ from lic.tasks import Task, build_tasks
 
 def bare(coder: Coder, batches: list[list[Path]], tasks: list[Task], metric: MLCLIPSim) -> tuple[float, float]:
     """Return the seconds of coding, and of the networks."""
-    shown, originals = [], []
+    shown: list[torch.Tensor] = []
+    originals: list[torch.Tensor] = []
     coding = 0.0
     for paths in batches:
         images = [read_image(path) for path in paths]
@@ -46,9 +47,9 @@ def bare(coder: Coder, batches: list[list[Path]], tasks: list[Task], metric: MLC
         originals.append(torch.cat(images))
     start = time.perf_counter()
     with torch.no_grad():
-        for reconstructions, references in zip(shown, originals, strict=True):
+        for paths, reconstructions, references in zip(batches, shown, originals, strict=True):
             for task in tasks:
-                task.predict(reconstructions)
+                task.predict(reconstructions, paths)
             metric(reconstructions, references)
     return coding, time.perf_counter() - start
 

@@ -54,6 +54,11 @@ def find_card(what: str, value: str, cards: Sequence[CardType], card_class: type
     raise ValueError(unknown(what, value, [card.name for card in cards]))
 
 
+def content_digest(value: str) -> str:
+    """Return a SHA-256 of a guest's file, which what it computes depends on; empty for a name of the house."""
+    return hashlib.sha256(Path(value).expanduser().read_bytes()).hexdigest() if is_guest(value) else ""
+
+
 def load_guest(what: str, value: str, card_class: type[CardType]) -> CardType:
     """Run a guest's file, once a process, and return its card; see `find_card`."""
     path = Path(value).expanduser().resolve()

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from lic.curves.facts import TASKS_OF_OLDER_FILES
 from lic.curves.results import Point, Results
 
 MakeResults = Callable[..., Results]
@@ -59,6 +60,7 @@ def _make(
         {"coco-det": list(networks)} if networks else {},
         "python eval.py --task coco-det",
         {"limit": None, "baseline": ["jpeg"]},
+        tasks=dict(TASKS_OF_OLDER_FILES),
     )
 
 

@@ -19,9 +19,11 @@ from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
 from lic.settings.metrics import MLCLIPSimConfig
 from lic.settings.names import CodecName, DistortionName
 from lic.settings.train import TrainConfig, TrainerConfig
+from lic.tasks import CARDS
 
 ROOT = Path(__file__).parents[1]
 DISTORTIONS = ", ".join(get_args(DistortionName))
+TASKS = ", ".join(card.name for card in CARDS)
 
 
 def parse(*words: str) -> TrainConfig:
@@ -87,11 +89,8 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
                                   f"Choose from: {', '.join(get_args(CodecName))}"),
         (["--distortion", "zzz"], f"distortion 'zzz' is unknown. Choose from: {DISTORTIONS}"),
         (["--eval.task", "coco-det", "voc-sg"], "eval.task 'voc-sg' is unknown; did you mean 'voc-seg'? "
-                                           "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
-                                           "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
-        (["--eval.task=coco-dt"], "eval.task 'coco-dt' is unknown; did you mean 'coco-det'? "
-                             "Choose from: imagenet-cls, folder-cls, coco-det, voc-det, "
-                                           "coco-seg, coco-semseg, voc-seg, camvid-seg, consistency"),
+                                                f"Choose from: {TASKS}"),
+        (["--eval.task=coco-dt"], f"eval.task 'coco-dt' is unknown; did you mean 'coco-det'? Choose from: {TASKS}"),
         (["--trainer.precision", "bf16"], "trainer.precision 'bf16' is unknown; did you mean 'bf16-mixed'? "
                                           "Choose from: auto, 32-true, bf16-mixed"),
         (["--lmbda", "abc"], "lmbda 'abc' is not valid: expected float"),
@@ -122,7 +121,7 @@ def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], messa
         (["--warmup_mse", "1.5"], "warmup_mse is a share of the steps, 0 .. 1, got 1.5"),
         (["--ema_decay", "1"], "ema_decay must be in 0 .. 1, got 1.0"),
         (["--crop_px", "0"], "crop_px must be positive, got 0"),
-        (["--mlclipsim.encoder", "ViT-B-16"], "setting '--mlclipsim.encoder' is unknown: it is --mlclipsim.backbone now"),
+        (["--mlclipsim.encoder", "a"], "setting '--mlclipsim.encoder' is unknown: it is --mlclipsim.backbone now"),
         (["--eval.limit", "0"], "limit must be positive, got 0"),
         (["--eval.task"], "task is an empty list; name at least one, such as coco-det"),
         (["--eval.every_n_steps", "-1"], "eval.every_n_steps must be 0 or more, got -1"),

@@ -18,7 +18,8 @@ def test_runs_two_steps(config: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         (tmp_path / "photos").mkdir()
         for i in range(4):
             write_image(noise_image(i, 64 + 50 * i, 150), tmp_path / "photos" / f"{i}.png")
-        arguments += ["--data_root", str(tmp_path / "photos"), "--mlclipsim.backbone", "demo"]  # the default's is fetched
+        arguments += ["--data_root", str(tmp_path / "photos")]
+        arguments += ["--mlclipsim.backbone", "demo"]  # the default's weights are fetched
     main = runpy.run_path(str(ROOT / "train.py"))["main"]
     arguments = shorten(["train.py", *arguments])[1:]
     if "init:" in config.read_text():

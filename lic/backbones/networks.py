@@ -22,14 +22,16 @@ from lic.backbones.published import TorchNetwork, build_timm, build_timm_file, b
 from lic.demo.networks import load_demo_classifier, load_demo_detector, load_demo_segmenter
 from lic.demo.other_networks import VoterName, load_voter
 
-__all__ = ["DEFAULT", "Kind", "Network", "build_network", "demo_network"]
+__all__ = ["NOUN", "Kind", "Network", "build_network", "demo_network"]
 
-DEFAULT: dict[Kind, str] = {
-    "classification": "resnet50",
-    "detection": "fasterrcnn_resnet50_fpn_v2",
-    "instances": "maskrcnn_resnet50_fpn_v2",
-    "semantic": "deeplabv3_resnet50",
+NOUN: dict[Kind, str] = {
+    "classification": "a classifier",
+    "detection": "a detector",
+    "instances": "an instance segmenter",
+    "semantic": "a semantic segmenter",
 }
+"""What a network of each kind is called."""
+
 _DEMO: dict[str, Kind] = {"classifier": "classification", "detector": "detection", "segmenter": "semantic"}
 _OTHER_FAMILIES: dict[VoterName, Kind] = {
     "mobilenet": "classification", "vit": "classification", "ssd": "detection", "unet": "semantic"

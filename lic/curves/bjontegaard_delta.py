@@ -19,8 +19,7 @@ from typing import NamedTuple
 import bjontegaard
 import numpy as np
 
-from lic.curves.qualities import quality as metric
-from lic.curves.results import Results
+from lic.curves.results import Results, facts_of
 
 MIN_POINTS = 3
 """Akima's interpolation of fewer points is a straight line."""
@@ -71,13 +70,14 @@ def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
     Raises:
         ValueError: the quality is unknown.
     """
-    one, other = (_increasing_part(_measured(results, quality)) for results in (reference, candidate))
+    sign = -1.0 if facts_of([reference, candidate], quality).is_lower_better else 1.0
+    one, other = (_increasing_part(_measured(results, quality, sign)) for results in (reference, candidate))
     flaws = [_flaw(curve, "left out of the BD-rate") for curve in (one, other) if curve.flagged]
     why_not = _too_short(one, quality) or _too_short(other, quality)
     if why_not:
         return Delta(None, why_not)
     share, *ends = _overlap(one.quality, other.quality)
-    low, high = sorted(_sign(quality) * end for end in ends)
+    low, high = sorted(sign * end for end in ends)
     notes = _judge_overlap(share, f"{reference.name} and {candidate.name} reach no {quality} in common")
     if share < MIN_OVERLAP:
         return Delta(None, notes[0], low, high)
@@ -94,7 +94,8 @@ def bd_accuracy(reference: Results, candidate: Results, quality: str) -> Delta:
 
     The average is over the logarithm of the rate. Arguments and errors: as for `bd_rate`.
     """
-    one, other = (_measured(results, quality) for results in (reference, candidate))
+    sign = -1.0 if facts_of([reference, candidate], quality).is_lower_better else 1.0
+    one, other = (_measured(results, quality, sign) for results in (reference, candidate))
     flaws = [_flaw(curve, "kept in the BD-accuracy") for curve in (one, other) if curve.flagged]
     why_not = _too_short(one, quality) or _too_short(other, quality)
     if why_not:
@@ -125,9 +126,8 @@ def drop_at(results: Results, task: str, bpp: float) -> float | None:
     return ceiling - float(np.interp(math.log(bpp), np.log(curve.bpp), curve.quality))
 
 
-def _measured(results: Results, quality: str) -> _Curve:
-    """Return the measured points by rising rate, of equal rates the best one; higher is better, whatever the metric."""
-    sign = _sign(quality)
+def _measured(results: Results, quality: str, sign: float = 1.0) -> _Curve:
+    """Return the measured points by rising rate, of equal rates the best one; sign -1 where lower is better."""
     measured = [(p.bpp, sign * p.score(quality)) for p in results.points if math.isfinite(p.score(quality))]
     curve = _Curve(results.name, [], [], [])
     best = -math.inf
@@ -139,10 +139,6 @@ def _measured(results: Results, quality: str) -> _Curve:
             curve.bpp.append(bpp)
             curve.quality.append(value)
     return curve
-
-
-def _sign(quality: str) -> float:
-    return -1.0 if metric(quality).is_lower_better else 1.0
 
 
 def _increasing_part(curve: _Curve) -> _Curve:

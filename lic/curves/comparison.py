@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
 
 from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, drop_at
-from lic.curves.qualities import quality as metric
-from lic.curves.results import LABEL, Point, Results, is_task, list_networks, list_qualities, list_tasks, task_of
+from lic.curves.results import Point, Results, facts_of, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import group_seeds, merge_seeds
 
 AT_BPP = (0.1, 0.25, 0.5, 1.0)
@@ -59,11 +59,19 @@ def compare(reference: Results, results: Sequence[Results]) -> list[Comparison]:
     own = next((group for group in groups if any(each is reference for each in group)), [reference])
     (mean,) = merge_seeds(own)
     by_seed = {each.seed: each for each in own if each.seed is not None}
+    tasks = {task: facts_of([reference, *results], task) for task in list_tasks([reference, *results])}
+
+    def reference_of(each: Results) -> Results:
+        return mean if each.seed is None else by_seed.get(each.seed, mean)
+
+    def knowing_all(each: Results) -> Results:
+        return replace(each, tasks={**tasks, **each.tasks})  # what it has not measured is unmeasured, not unknown
+
     return [
         Comparison(
             group[0].name,
             [each.seed for each in group],
-            [(mean if each.seed is None else by_seed.get(each.seed, mean), each) for each in group],
+            [(knowing_all(reference_of(each)), knowing_all(each)) for each in group],
         )
         for group in groups
         if group is not own
@@ -73,21 +81,20 @@ def compare(reference: Results, results: Sequence[Results]) -> list[Comparison]:
 def bd_rows(reference: Results, results: Sequence[Results]) -> Iterator[BdRow]:
     """Return a row for each quality, task and `task@network`, and each codec but the reference; see `compare`."""
     comparisons = compare(reference, results)
-    tasks = list_tasks([reference, *results])
-    judged = [name for task in tasks for name in (task, *list_networks([reference, *results], task))]
+    everything = [reference, *results]
+    judged = [name for task in list_tasks(everything) for name in (task, *list_networks(everything, task))]
     for quality in (*list_qualities([reference, *results]), *judged):
         candidates = [candidate for each in comparisons for _, candidate in each.pairs]
         if not any(math.isfinite(point.score(quality)) for each in candidates for point in each.points):
             continue
-        factor, unit = (100.0, " pp") if is_task(quality) else (1.0, f" {metric(quality).unit}".rstrip())
-        number = digits(quality)
+        facts = facts_of(everything, quality)
         for each in comparisons:
             rates, accuracies = ([delta(*pair, quality) for pair in each.pairs] for delta in (bd_rate, bd_accuracy))
             yield BdRow(
-                label(quality),
+                label(everything, quality),
                 each.name,
-                _bd_cell(rates, each.seeds, 1, "+.1f", " %", factor, f".{number}f"),
-                _bd_cell(accuracies, each.seeds, factor, f"+.{number}f", unit, 1, ".3f"),
+                _bd_cell(rates, each.seeds, 1, "+.1f", " %", facts.factor, f".{facts.digits}f"),
+                _bd_cell(accuracies, each.seeds, facts.factor, f"+.{facts.digits}f", facts.difference_unit, 1, ".3f"),
                 each is comparisons[0],
                 each is comparisons[-1],
             )
@@ -126,6 +133,8 @@ class DropRow(NamedTuple):
     task: str
     name: str
     drops: list[float | None]
+    """In the unit that is shown: percentage points, where the task has percent."""
+    digits: int
     is_first: bool
     is_last: bool
 
@@ -139,25 +148,33 @@ def drops(results: Sequence[Results], at_bpp: Sequence[float] | None = None) -> 
     tasks = [task for task in list_tasks(results) if any(math.isfinite(r.ceiling_score(task)) for r in results)]
     reached = [b for b in AT_BPP if any(drop_at(r, task, b) is not None for r in results for task in tasks)]
     rates = reached if at_bpp is None else list(at_bpp)
-    rows = [
-        DropRow(label(task), r.name, [drop_at(r, task, bpp) for bpp in rates], r is results[0], r is results[-1])
-        for task in tasks
-        for r in results
-    ]
+    rows = []
+    for task in tasks:
+        facts = facts_of(results, task)
+        for r in results:
+            found = [drop_at(r, task, bpp) for bpp in rates]
+            lost = [None if drop is None else facts.factor * drop for drop in found]
+            rows.append(DropRow(label(results, task), r.name, lost, facts.digits, r is results[0], r is results[-1]))
     return (rates, rows) if rows else ([], [])
 
 
-def label(quality: str) -> str:
-    """Return what people call a quality, a task, or `task@network`."""
-    if not is_task(quality):
-        return metric(quality).label
+def label(results: Sequence[Results], quality: str) -> str:
+    """Return what people call a quality, a task, or `task@network` of these results."""
     network = quality.partition("@")[2]
-    return f"{LABEL[task_of(quality)]} ({network})" if network else LABEL[quality]
+    name = facts_of(results, quality).label
+    return f"{name} ({network})" if network else name
 
 
-def digits(quality: str) -> int:
-    """Return the decimals that a quality is shown with; a task's score in percent has one."""
-    return 1 if is_task(quality) else metric(quality).digits
+def lost_points(results: Sequence[Results]) -> str:
+    """Return in words what drops are counted in."""
+    is_percent = all(facts_of(results, task).unit == "%" for task in list_tasks(results))
+    return "percentage points" if is_percent else "points (of percent, where scores are in percent)"
+
+
+def in_percent(results: Sequence[Results]) -> str:
+    """Return in words which task scores are shown in percent."""
+    others = [label(results, task) for task in list_tasks(results) if facts_of(results, task).unit != "%"]
+    return f"task scores in percent{', but ' if others else ''}{', '.join(others)}"
 
 
 def setting(point: Point) -> str:
@@ -165,8 +182,3 @@ def setting(point: Point) -> str:
     if point.quality is not None:
         return f"q {point.quality}"
     return "" if point.lmbda is None else f"λ {point.lmbda:g}"
-
-
-def scaled(value: float, quality: str) -> float:
-    """Return a task's score in percent, and any other quality as it is."""
-    return 100 * value if is_task(quality) else value

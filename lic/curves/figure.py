@@ -13,8 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from lic.curves.looks import looks, title
-from lic.curves.results import Results, is_task, list_networks, list_qualities, list_tasks
+from lic.curves.looks import looks
+from lic.curves.results import Results, facts_of, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -104,34 +104,34 @@ def _lines(results: Sequence[Results]) -> list[Line2D]:
 
 
 def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D], quality: str) -> None:
-    percent = 100 if is_task(quality) else 1
+    facts = facts_of(results, quality)
     for each, line in zip(results, lines, strict=True):
         for name in list_networks([each], quality):
-            thin = _curve(each, line, name, percent)
+            thin = _curve(each, line, name, facts.factor)
             thin.set(linewidth=0.7, marker="", alpha=0.6, zorder=1)
             axis.add_line(thin)
-        axis.add_line(_curve(each, line, quality, percent))
-        band = [(p.bpp, *(percent * end for end in ends)) for p in each.points if (ends := p.interval(quality))]
+        axis.add_line(_curve(each, line, quality, facts.factor))
+        band = [(p.bpp, *(facts.factor * end for end in ends)) for p in each.points if (ends := p.interval(quality))]
         bpp, low, high = zip(*band, strict=True) if band else ((), (), ())
         axis.fill_between(bpp, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axis.relim()
     axis.autoscale_view()
-    axis.set_title(title(quality), loc="left", fontsize=10.5, fontweight="bold")
+    axis.set_title(facts.title, loc="left", fontsize=10.5, fontweight="bold")
     axis.yaxis.set_major_locator(MaxNLocator(6))
     _scale_rate(axis, [point.bpp for each in results for point in each.points])
     ceilings = {each.ceiling_score(quality) for each in results if quality in each.ceiling}
     for ceiling in ceilings:
-        axis.axhline(percent * ceiling, color=_INK, linestyle=(0, (7, 3)), linewidth=1)
+        axis.axhline(facts.factor * ceiling, color=_INK, linestyle=(0, (7, 3)), linewidth=1)
         across = axis.get_yaxis_transform()
-        place = (0.01, percent * ceiling)
+        place = (0.01, facts.factor * ceiling)
         axis.annotate("uncompressed", place, (0, 3), xycoords=across, textcoords="offset points", fontsize=8)
     if ceilings:
         axis.margins(y=0.1)
 
 
-def _curve(results: Results, line: Line2D, name: str, percent: int) -> Line2D:
+def _curve(results: Results, line: Line2D, name: str, factor: float) -> Line2D:
     """Return the measured points of one quality in the look of a line."""
-    pairs = [(p.bpp, percent * p.score(name)) for p in results.points if math.isfinite(p.score(name))]
+    pairs = [(p.bpp, factor * p.score(name)) for p in results.points if math.isfinite(p.score(name))]
     curve = Line2D([bpp for bpp, _ in pairs], [value for _, value in pairs])
     curve.update_from(line)
     return curve

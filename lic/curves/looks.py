@@ -1,22 +1,14 @@
-"""How curves look and what panels are called, in the figure and in the report alike."""
+"""How curves look, in the figure and in the report alike."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lic.curves import qualities
-from lic.curves.results import LABEL, Results
+from lic.curves.results import Results
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color), which colour-blind readers can tell apart.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREYS = ("#6f6f6f", "#a3a3a3", "#505050", "#bcbcbc")
 DASHES = ((5, 2), (1.5, 1.5), (5, 1.5, 1, 1.5), (8, 2))
-
-_SUBJECT = {
-    "imagenet-cls": "Classification", "folder-cls": "Classification", "coco-det": "Detection",
-    "voc-det": "VOC detection", "coco-seg": "Instances", "voc-seg": "Segmentation", "coco-semseg": "Segmentation",
-    "camvid-seg": "Segmentation", "consistency-cls": "Consistency", "consistency-det": "Consistency",
-    "consistency-seg": "Consistency",
-}  # fmt: skip
 
 
 class Look(NamedTuple):
@@ -38,12 +30,3 @@ def looks(results: Sequence[Results]) -> list[Look]:
         colours = COLOURS if each.is_learned else GREYS
         found.append(Look(colours[order % len(colours)], () if each.is_learned else DASHES[order % len(DASHES)], order))
     return found
-
-
-def title(quality: str) -> str:
-    """Return a panel's title with the unit of its axis."""
-    if quality in _SUBJECT:
-        return f"{_SUBJECT[quality]}, {LABEL[quality]} (%)"
-    metric = qualities.quality(quality)
-    better = ", lower is better" if metric.is_lower_better else ""
-    return f"{metric.label} ({metric.unit})" if metric.unit else f"{metric.label}{better}"

@@ -4,58 +4,44 @@
      "points": [{"lmbda": 0.01, "bpp": 0.21, ..., "qualities": {"psnr": 27.4}, "coco-det": {"ap": 0.5, "ap50": 0.8}}],
      "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"},
      "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null},
-     "label": null, "seed": 0}
+     "label": null, "seed": 0,
+     "tasks": {"coco-det": {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1}}}
 
-Files without the last five keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
-and `mlclipsim` instead of `qualities`. Figures, tables and BD-rates are drawn from these files alone. A value
-that could not be measured is `null` in the file and NaN here.
+Files without the last six keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
+and `mlclipsim` instead of `qualities`. Figures, tables and BD-rates are drawn from these
+files alone, of tasks that nobody here knows, too. A value that could not be measured is `null` in the file and NaN
+here. Where several networks judged a task, `coco-det` holds the mean of their scores, and `coco-det@network` those of
+each.
 """
 
 import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from lic.curves.environment import read_environment as read_environment
+from lic.curves.facts import METRICS, TASKS_OF_OLDER_FILES, Facts, metric_facts
 from lic.curves.naming import Curve
-from lic.curves.qualities import known_qualities
 
-HEADLINE = {
-    "imagenet-cls": "top1", "folder-cls": "top1", "coco-det": "ap", "voc-det": "ap50", "coco-seg": "ap",
-    "voc-seg": "miou", "coco-semseg": "miou", "camvid-seg": "miou",
-    "consistency-cls": "agreement", "consistency-det": "ap", "consistency-seg": "miou",
-}  # fmt: skip
-"""The one score of each task, in [0, 1], that tables, figures and BD-rates show.
-
-Where several networks judged a task, `task` holds the mean of their scores, and `task@network` those of each. Beside
-the headline score lie the ends of its 95 % bootstrap interval over images, `top1_low` and `top1_high`.
-"""
-
-_OLDER_QUALITIES = {"psnr_db": "psnr", "ms_ssim": "ms-ssim", "mlclipsim": "mlclipsim"}
+OLDER_QUALITIES = {"psnr_db": "psnr", "ms_ssim": "ms-ssim", "mlclipsim": "mlclipsim"}
 """Keys of points in files of before 2026-11-26, and the metrics that they are."""
 
-LABEL = {
-    "imagenet-cls": "top-1", "folder-cls": "top-1", "coco-det": "box AP", "voc-det": "AP50", "coco-seg": "mask AP",
-    "voc-seg": "mIoU", "coco-semseg": "mIoU", "camvid-seg": "mIoU",
-    "consistency-cls": "agreement", "consistency-det": "AP to own", "consistency-seg": "mIoU to own",
-}  # fmt: skip
-"""What people call each task's score; `to own`: measured against the network's own prediction on the original."""
-
 TaskScores = dict[str, dict[str, float]]
+
+
+def prediction_text(prediction: Any) -> str:
+    """Return a prediction of a kind that nobody knows to draw, as the samples beside results hold it, in words."""
+    text = prediction if isinstance(prediction, str) else json.dumps(prediction, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def task_of(name: str) -> str:
     """Return the task in `task@network`; any other quality is its own."""
     return name.partition("@")[0]
-
-
-def is_task(name: str) -> bool:
-    """Return whether a name is a task's or `task@network`; else it is a metric's."""
-    return task_of(name) in HEADLINE
 
 
 @dataclass(frozen=True)
@@ -80,28 +66,25 @@ class Point:
     """Means of the reconstructions' metrics, by name, such as {"psnr": 27.4, "ms-ssim": 0.93}."""
     tasks: TaskScores = field(default_factory=dict)
     """Scores by task, such as {"coco-det": {"ap": 0.5, "ap50": 0.8}}."""
+    headlines: dict[str, str] = field(default_factory=dict)
+    """The one score of each task that is shown, such as {"coco-det": "ap"}; the results that the point is of set it."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.bpp) and self.bpp > 0):
             raise ValueError(f"expected a positive number of bits per pixel, came bpp {self.bpp}")
-        _check_tasks(self.tasks)
 
     def score(self, name: str) -> float:
         """Return the value of a quality, or the headline score of a task; NaN where it was not measured.
 
         Args:
-            name: a metric, a task in `HEADLINE`, or `task@network`.
+            name: a metric, a task, or `task@network`.
         """
-        if name in self.qualities:
-            return self.qualities[name]
-        if not is_task(name) and name not in known_qualities():
-            raise ValueError(_unknown("quality", name, [*known_qualities(), *HEADLINE]))
-        return _headline(self.tasks, name)
+        return self.qualities[name] if name in self.qualities else _score(self.tasks, name, self.headlines)
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """Return the ends of a headline score's bootstrap interval; None where it was not measured."""
-        ends = _headline(self.tasks, name, "_low"), _headline(self.tasks, name, "_high")
-        return ends if all(map(math.isfinite, ends)) else None
+        low, high = (_score(self.tasks, name, self.headlines, end) for end in ("_low", "_high"))
+        return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 @dataclass(frozen=True)
@@ -127,10 +110,18 @@ class Results:
     """What the codec's training was called; None: nothing but its distortion."""
     seed: int | None = None
     """Of the codec's training; None for conventional codecs, checkpoints that do not say, and means over seeds."""
+    tasks: dict[str, Facts] = field(default_factory=dict)
+    """How each task is shown, without networks, in the order of panels and columns."""
 
     def __post_init__(self) -> None:
-        _check_tasks(self.ceiling)
-        object.__setattr__(self, "points", tuple(sorted(self.points, key=lambda point: point.bpp)))
+        for scores in (self.ceiling, *(point.tasks for point in self.points)):
+            check_scores(scores, self.tasks)
+        points = [replace(point, headlines=self._headlines) for point in self.points]
+        object.__setattr__(self, "points", tuple(sorted(points, key=lambda point: point.bpp)))
+
+    @property
+    def _headlines(self) -> dict[str, str]:
+        return {name: facts.headline for name, facts in self.tasks.items()}
 
     @property
     def curve(self) -> Curve:
@@ -149,13 +140,26 @@ class Results:
 
     def ceiling_score(self, name: str) -> float:
         """Return the headline score on the uncompressed images; NaN where it was not measured."""
-        return _headline(self.ceiling, name)
+        return _score(self.ceiling, name, self._headlines)
+
+
+def facts_of(results: Sequence[Results], name: str) -> Facts:
+    """Return how a quality, a task, or `task@network` of these results is shown.
+
+    Raises:
+        ValueError: none of them knows it.
+    """
+    known = {name: metric_facts(name) for name in (*METRICS, *list_qualities(results))}
+    known |= {task: facts for each in reversed(results) for task, facts in each.tasks.items()}
+    if task_of(name) not in known:
+        raise ValueError(_unknown("quality", name, known))
+    return known[task_of(name)]
 
 
 def list_tasks(results: Sequence[Results]) -> list[str]:
-    """Return the tasks that any of these results has measured, in the order of `HEADLINE`."""
+    """Return the tasks that any of these results has measured, in the order of the first that names them."""
     measured = {task_of(name) for name in _measured(results)}
-    return [task for task in HEADLINE if task in measured]
+    return [task for task in dict.fromkeys(task for each in results for task in each.tasks) if task in measured]
 
 
 def list_qualities(results: Sequence[Results]) -> list[str]:
@@ -172,14 +176,18 @@ def _measured(results: Sequence[Results]) -> set[str]:
     return {name for r in results for scores in (r.ceiling, *(p.tasks for p in r.points)) for name in scores}
 
 
-def _headline(tasks: TaskScores, name: str, end: str = "") -> float:
-    return tasks.get(name, {}).get(HEADLINE.get(task_of(name), "") + end, math.nan)
+def _score(tasks: TaskScores, name: str, headlines: Mapping[str, str], end: str = "") -> float:
+    return tasks.get(name, {}).get(headlines.get(task_of(name), "") + end, math.nan)
+
+
+_NESTED = ("tasks", "headlines")
+"""Fields of a point that are no keys of its JSON: the tasks themselves are, and the results say what is shown."""
 
 
 def save_results(results: Results, path: Path | str) -> None:
     """Write results as JSON; an interrupted write leaves an older file as it was."""
     path = Path(path)
-    points = [{**{k: v for k, v in asdict(p).items() if k != "tasks"}, **p.tasks} for p in results.points]
+    points = [{**{k: v for k, v in asdict(p).items() if k not in _NESTED}, **p.tasks} for p in results.points]
     content = _without_nan({**asdict(results), "points": points})
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -216,6 +224,7 @@ def _parse_results(content: Any) -> Results:
     kinds: Mapping[str, Any] = {
         "codec": str, "distortion": str | None, "dataset": str, "points": list, "ceiling": dict, "environment": dict,
         "networks": dict, "command": str, "config": dict, "label": str | None, "seed": int | None,
+        "tasks": dict,
     }  # fmt: skip
     required = [each.name for each in fields(Results) if each.default is each.default_factory is MISSING]
     _check_keys("results", content, required)
@@ -225,21 +234,36 @@ def _parse_results(content: Any) -> Results:
         _check_type(name, value, kinds[name])
     for task, networks in content.get("networks", {}).items():
         _check_type(f"networks of {task}", networks, list)
-    points = tuple(_parse_point(point) for point in content["points"])
-    return Results(**{**content, "points": points, "ceiling": _parse_tasks(content["ceiling"])})
+    tasks = _parse_facts(content["tasks"]) if "tasks" in content else TASKS_OF_OLDER_FILES
+    points = tuple(_parse_point(point, tasks) for point in content["points"])
+    ceiling = _parse_tasks(content["ceiling"], tasks)
+    return Results(**{**content, "points": points, "ceiling": ceiling, "tasks": dict(tasks)})
 
 
-def _parse_point(content: Any) -> Point:
-    kinds = {name: kind for name, kind in get_type_hints(Point).items() if name not in ("qualities", "tasks")}
+def _parse_facts(content: Mapping[str, Any]) -> dict[str, Facts]:
+    kinds = get_type_hints(Facts) | {"unit": str}
+    for task, facts in content.items():
+        _check_keys(f"facts of {task}", facts, list(kinds))
+        for name in facts:
+            if name not in kinds:
+                raise ValueError(_unknown(f"key of {task}", name, kinds))
+            _check_type(f"{name} of {task}", facts[name], kinds[name])
+        if facts["unit"] not in get_args(get_type_hints(Facts)["unit"]):
+            raise ValueError(f"expected the unit of {task} as %, dB or nothing, came {json.dumps(facts['unit'])[:40]}")
+    return {task: Facts(**facts) for task, facts in content.items()}
+
+
+def _parse_point(content: Any, facts: Mapping[str, Facts]) -> Point:
+    kinds = {name: kind for name, kind in get_type_hints(Point).items() if name not in ("qualities", *_NESTED)}
     is_older = isinstance(content, dict) and "qualities" not in content and "psnr_db" in content
-    own = [*kinds, *(_OLDER_QUALITIES if is_older else ["qualities"])]
+    own = [*kinds, *(OLDER_QUALITIES if is_older else ["qualities"])]
     _check_keys("point", content, own)
-    qualities = {name: content[key] for key, name in _OLDER_QUALITIES.items()} if is_older else content["qualities"]
+    qualities = {name: content[key] for key, name in OLDER_QUALITIES.items()} if is_older else content["qualities"]
     values: dict[str, Any] = {}
     for name, kind in kinds.items():
         values[name] = math.nan if kind is float and content[name] is None else content[name]
         _check_type(name, values[name], kind if kind is int else kind | int)
-    tasks = _parse_tasks({key: content[key] for key in content if key not in own})
+    tasks = _parse_tasks({key: content[key] for key in content if key not in own}, facts)
     return Point(**values, qualities=_parse_qualities(qualities), tasks=tasks)
 
 
@@ -250,8 +274,8 @@ def _parse_qualities(content: Any) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in content.items()}
 
 
-def _parse_tasks(content: TaskScores) -> TaskScores:
-    _check_tasks(content)
+def _parse_tasks(content: TaskScores, facts: Mapping[str, Facts]) -> TaskScores:
+    check_scores(content, facts)
     for task, scores in content.items():
         for name, score in scores.items():
             _check_type(f"{task} {name}", score, float | int | None)
@@ -266,15 +290,16 @@ def _check_keys(what: str, content: Any, names: Sequence[str]) -> None:
 
 
 def _check_type(what: str, value: Any, kind: Any) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"expected {what} as {getattr(kind, '__name__', kind)}, came {json.dumps(value)[:40]}")
 
 
-def _check_tasks(tasks: TaskScores) -> None:
+def check_scores(tasks: TaskScores, facts: Mapping[str, Facts]) -> None:
+    """Raise ValueError unless it is known how each task is shown, and its headline score is there."""
     for name, scores in tasks.items():
-        headline = HEADLINE.get(task_of(name))
-        if headline is None:
-            raise ValueError(_unknown("task", name, HEADLINE))
+        if task_of(name) not in facts:
+            raise ValueError(_unknown("task", name, facts))
+        headline = facts[task_of(name)].headline
         _check_type(name, scores, dict)
         if headline not in scores:
             raise ValueError(f"expected the score '{headline}' in {name}, came {', '.join(scores) or 'none'}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from lic.curves.naming import Curve
-from lic.curves.results import HEADLINE, Point, Results, TaskScores, task_of
+from lic.curves.results import Point, Results, task_of
 
 
 def merge_seeds(results: Sequence[Results]) -> list[Results]:
@@ -89,24 +89,22 @@ def _mean_point(points: Sequence[Point]) -> Point:
         checkpoint=None,  # there are several
         bpp=mean("bpp"),
         bpp_estimated=mean("bpp_estimated") if has_estimates else None,
-        encode_seconds=mean("encode_seconds"),
-        decode_seconds=mean("decode_seconds"),
         qualities={
             name: fmean(point.qualities[name] for point in points)
             for name in points[0].qualities
             if all(name in point.qualities for point in points)
         },
-        tasks=_mean_tasks([point.tasks for point in points]),
+        encode_seconds=mean("encode_seconds"),
+        decode_seconds=mean("decode_seconds"),
+        tasks={
+            task: _mean_scores(points[0].headlines[task_of(task)], [point.tasks[task] for point in points])
+            for task in points[0].tasks
+            if all(task in point.tasks for point in points)
+        },
     )
 
 
-def _mean_tasks(seeds: Sequence[TaskScores]) -> TaskScores:
-    tasks = [task for task in seeds[0] if all(task in scores for scores in seeds)]
-    return {task: _mean_scores(task, [scores[task] for scores in seeds]) for task in tasks}
-
-
-def _mean_scores(task: str, seeds: Sequence[dict[str, float]]) -> dict[str, float]:
-    headline = HEADLINE[task_of(task)]
+def _mean_scores(headline: str, seeds: Sequence[dict[str, float]]) -> dict[str, float]:
     ends = {f"{headline}_low": min, f"{headline}_high": max}
     names = [name for name in seeds[0] if all(name in scores for scores in seeds)]
     merged = {}

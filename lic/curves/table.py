@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lic.curves.comparison import bd_rate_texts, bd_rows, compare, digits, drops, label, setting
-from lic.curves.results import Results, list_qualities, list_tasks
+from lic.curves.comparison import bd_rate_texts, bd_rows, compare, drops, in_percent, label, lost_points, setting
+from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
 WIDTH = 100
@@ -33,7 +33,7 @@ def print_results(results: Sequence[Results], console: Console | None = None) ->
     """
     results = merge_seeds(results)
     datasets = ", ".join(dict.fromkeys(each.dataset for each in results))
-    table = _new_table(f"{datasets}: task scores in percent")
+    table = _new_table(f"{datasets}: {in_percent(results)}")
     table.add_column("codec", overflow="fold")
     for column in _columns(results):
         table.add_column(column, justify="right", no_wrap=True)
@@ -86,7 +86,8 @@ def markdown_bd_rates(reference: Results, results: Sequence[Results], qualities:
         results: codecs on the same dataset; where they have seeds, mean and range over these are given.
         qualities: metrics, tasks, or `task@network`; a column for each.
     """
-    columns = [f"BD-rate against {reference.curve.recipe or reference.codec}, %", *map(label, qualities)]
+    named = [label([reference, *results], each) for each in qualities]
+    columns = [f"BD-rate against {reference.curve.recipe or reference.codec}, %", *named]
     rows = [[each.name, *bd_rate_texts(each, qualities)] for each in compare(reference, results)]
     lines = [_markdown_row(columns), _markdown_row(["---"] + ["---:"] * len(qualities)), *map(_markdown_row, rows)]
     return "\n".join(lines) + "\n"
@@ -105,13 +106,13 @@ def print_drops(
     rates, rows = drops(results, at_bpp)
     if not rates:
         return
-    table = _new_table("percentage points lost at fixed rates; blank: not measured")
+    table = _new_table(f"{lost_points(results)} lost at fixed rates; blank: not measured")
     for column in ("task", "codec"):
         table.add_column(column, overflow="fold")
     for bpp in rates:
         table.add_column(f"{bpp:g} bpp", justify="right", no_wrap=True)
     for row in rows:
-        cells = ["" if drop is None else _percent(drop) for drop in row.drops]
+        cells = ["" if drop is None else _number(drop, row.digits) for drop in row.drops]
         table.add_row(escape(row.task) if row.is_first else "", escape(row.name), *cells, end_section=row.is_last)
     (console or _console()).print(table)
 
@@ -128,30 +129,31 @@ def _noted(text: str, note: str, notes: list[str]) -> str:
 
 
 def _columns(results: Sequence[Results]) -> list[str]:
-    return ["setting", "bpp", *(label(quality) for quality in (*list_qualities(results), *list_tasks(results)))]
+    qualities = (*list_qualities(results), *list_tasks(results))
+    return ["setting", "bpp", *(label(results, quality) for quality in qualities)]
 
 
 def _rows(results: Sequence[Results]) -> Iterator[_Row]:
-    tasks, qualities = list_tasks(results), list_qualities(results)
+    tasks, metrics = list_tasks(results), list_qualities(results)
+    facts = {quality: facts_of(results, quality) for quality in (*metrics, *tasks)}
+
+    def cell(quality: str, score: float) -> str:
+        return _number(facts[quality].factor * score, facts[quality].digits)
+
     for each in results:
         for point in each.points:
-            values = [_number(point.score(quality), digits(quality)) for quality in qualities]
-            cells = [setting(point), _number(point.bpp, 3), *values, *(_percent(point.score(task)) for task in tasks)]
+            cells = [setting(point), _number(point.bpp, 3), *(cell(quality, point.score(quality)) for quality in facts)]
             yield _Row(each.name, cells, point is each.points[-1])
     ceilings: list[list[str]] = []
     for each in results:
-        scores = [_percent(each.ceiling_score(task)) if task in each.ceiling else "" for task in tasks]
+        scores = [cell(task, each.ceiling_score(task)) if task in each.ceiling else "" for task in tasks]
         if any(scores) and scores not in ceilings:
             ceilings.append(scores)
-            yield _Row("uncompressed", ["", "", *("" for _ in qualities), *scores], False)
+            yield _Row("uncompressed", ["", "", *("" for _ in metrics), *scores], False)
 
 
 def _number(value: float, num_digits: int) -> str:
     return f"{value:.{num_digits}f}" if math.isfinite(value) else "-"
-
-
-def _percent(score: float) -> str:
-    return _number(100 * score, 1)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

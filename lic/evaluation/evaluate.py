@@ -209,7 +209,8 @@ def _predict(own: OwnImages, paths: Sequence[Path], images: Sequence[Tensor]) ->
     predictions: list[dict[str, Any]] = [{} for _ in paths]
     for task, its_paths in own:
         positions = [i for i, path in enumerate(paths) if path in its_paths]
-        found = task.predict(torch.cat([images[i] for i in positions])) if positions else []
+        shown = [images[i] for i in positions], [paths[i] for i in positions]
+        found = task.predict(torch.cat(shown[0]), shown[1]) if positions else []
         for i, prediction in zip(positions, found, strict=True):
             predictions[i][task.name] = prediction
     return predictions

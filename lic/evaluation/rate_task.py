@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 
 from lic.cli import command_line
 from lic.curves.naming import Curve, file_stems
-from lic.curves.results import HEADLINE, Point, Results, read_environment
+from lic.curves.results import Point, Results, check_scores, read_environment, task_of
 from lic.demo.scenes import cache_folder
 from lic.evaluation.baselines import PillowCoder, quality_for_bpp
 from lic.evaluation.coders import Coder
@@ -31,7 +31,7 @@ from lic.evaluation.measure import Measures
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
 from lic.settings.names import BaselineName
-from lic.tasks import Task
+from lic.tasks import Task, facts_by_task
 
 NUM_SAMPLES = 6
 """Images whose reconstructions are kept for the report and W&B."""
@@ -106,11 +106,11 @@ class RateTask:
                 points.setdefault(curve, []).append(point)
         networks: dict[str, list[str]] = {}
         for task in self.tasks:
-            networks.setdefault(task.name.partition("@")[0], []).append(task.network)
-        command = command_line()
+            networks.setdefault(task_of(task.name), []).append(task.network)
+        command, facts = command_line(), facts_by_task(self.tasks)
         return [
             Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
-                    command, self.config, curve.label, curve.seed)
+                    command, self.config, curve.label, curve.seed, facts)
             for curve, group in points.items()
         ]  # fmt: skip
 
@@ -159,14 +159,16 @@ class RateTask:
         predictions = dict(zip(self.images, (record.predictions for record in records), strict=True))
         originals = dict(zip(self.images, (record.predictions for record in self.originals), strict=True))
         scores: Scores = {}
+        facts = facts_by_task(self.tasks)
         groups: dict[str, list[dict[str, float]]] = {}
         for task in self.tasks:
             shown, reference = ([by[path][task.name] for path in task.images] for by in (predictions, originals))
             scores[task.name] = task.score(shown, reference)
             if "@" in task.name:
-                groups.setdefault(task.name.partition("@")[0], []).append(scores[task.name])
+                groups.setdefault(task_of(task.name), []).append(scores[task.name])
+        check_scores(scores, facts)  # a guest's may be anything
         for name, group in groups.items():
-            ends = {f"{HEADLINE[name]}_low", f"{HEADLINE[name]}_high"}  # of intervals have no mean
+            ends = {f"{facts[name].headline}_{end}" for end in ("low", "high")}  # of intervals have no mean
             scores[name] = {key: sum(each[key] for each in group) / len(group) for key in group[0] if key not in ends}
         return scores
 

@@ -26,7 +26,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from lic.curves.comparison import setting
-from lic.curves.results import Point, Results, task_of
+from lic.curves.results import Point, Results, prediction_text, task_of
 
 MAX_IMAGES = 8
 MAX_BYTES = 16_000_000
@@ -143,8 +143,10 @@ def _read_view(source: str, setting: str, path: Path, samples: Path) -> View:
 def _layer(prediction: Any, names: Names, size: tuple[int, int]) -> Layer:
     if isinstance(prediction, dict) and "top5" in prediction:
         return Layer([], "", ", ".join(_name(names, index) for index in prediction["top5"][:3]))
-    if isinstance(prediction, dict):
+    if isinstance(prediction, dict) and "png" in prediction:
         return Layer([], _semantic_mask(prediction["png"], names), "")
+    if not isinstance(prediction, list) or not all(isinstance(each, dict) and "score" in each for each in prediction):
+        return Layer([], "", prediction_text(prediction))
     found = [each for each in prediction if each["score"] >= MIN_SCORE]
     boxes = [
         (

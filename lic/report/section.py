@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lic.curves.comparison import digits, scaled, setting
-from lic.curves.looks import looks, title
-from lic.curves.results import Results, list_networks, list_qualities, list_tasks
+from lic.curves.comparison import in_percent, setting
+from lic.curves.looks import looks
+from lic.curves.results import Results, facts_of, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import group_seeds, merge_seeds
 from lic.report.samples import MIN_SCORE, read_samples
 from lic.report.tables import bd_table, drop_table, summary_table
@@ -57,7 +57,7 @@ def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequenc
         '<div><div class="legend" aria-label="codecs"></div>\n<div class="panels"></div></div>\n',
         _viewer(len(samples), num_samples, any(sample.is_shrunk for sample in samples)) if samples else "",
         "<h3>Operating points</h3>\n",
-        '<p class="note">Task scores in percent. A click on a heading sorts.</p>\n',
+        f'<p class="note">T{escape(in_percent(named))[1:]}. A click on a heading sorts.</p>\n',
         summary_table(named),
         bd_table(reference, named) if len(curves) > 1 else "",
         drop_table(named, at_bpp),
@@ -117,18 +117,19 @@ def _viewer(num_shown: int, num_samples: int, is_shrunk: bool) -> str:
 def _curves(results: Sequence[Results]) -> dict[str, Any]:
     """Return what the scripts draw curves from; scores in the units that the axes show."""
     tasks = list_tasks(results)
+    keys = [*list_qualities(results), *(name for task in tasks for name in (task, *list_networks(results, task)))]
+    facts = {key: facts_of(results, key) for key in keys}
     panels = [
         {
             "quality": quality,
-            "title": title(quality),
-            "digits": digits(quality),
+            "title": facts[quality].title,
+            "digits": facts[quality].digits,
             "networks": [(name, name.partition("@")[2]) for name in list_networks(results, quality)],
-            "ceilings": sorted({100 * each.ceiling_score(quality) for each in results if quality in each.ceiling}),
+            "ceilings": _ceilings(results, quality, facts[quality].factor),
         }
         for quality in (*tasks, *list_qualities(results))
         if any(math.isfinite(point.score(quality)) for each in results for point in each.points)
     ]
-    keys = [*list_qualities(results), *(name for task in tasks for name in (task, *list_networks(results, task)))]
     curves = [
         {
             "name": each.name,
@@ -139,9 +140,11 @@ def _curves(results: Sequence[Results]) -> dict[str, Any]:
                 {
                     "setting": setting(point),
                     "bpp": point.bpp,
-                    "scores": {key: scaled(point.score(key), key) for key in keys},
+                    "scores": {key: facts[key].factor * point.score(key) for key in keys},
                     "intervals": {
-                        key: [scaled(end, key) for end in ends] for key in keys if (ends := point.interval(key))
+                        key: [facts[key].factor * end for end in ends]
+                        for key in keys
+                        if (ends := point.interval(key))
                     },
                 }
                 for point in each.points
@@ -150,6 +153,10 @@ def _curves(results: Sequence[Results]) -> dict[str, Any]:
         for each, look in zip(results, looks(results), strict=True)
     ]
     return {"panels": panels, "curves": curves}
+
+
+def _ceilings(results: Sequence[Results], quality: str, factor: float) -> list[float]:
+    return sorted({factor * each.ceiling_score(quality) for each in results if quality in each.ceiling})
 
 
 def _provenance(results: Results, path: Path) -> str:

@@ -4,30 +4,33 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from lic.curves.comparison import BdCell, bd_rows, digits, drops, label, scaled, setting
-from lic.curves.results import Results, list_qualities, list_tasks
+from lic.curves.comparison import BdCell, bd_rows, drops, label, lost_points, setting
+from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
 
 def summary_table(results: Sequence[Results]) -> str:
     """Return a row for each operating point, seeds averaged, and the uncompressed ceiling at the foot."""
     results = merge_seeds(results)
-    qualities = [*list_qualities(results), *list_tasks(results)]
-    heads = ["codec", "setting", "bpp", *(label(quality) for quality in qualities), "enc. ms", "dec. ms"]
+    facts = {quality: facts_of(results, quality) for quality in (*list_qualities(results), *list_tasks(results))}
+    heads = ["codec", "setting", "bpp", *(label(results, quality) for quality in facts), "enc. ms", "dec. ms"]
     rows = []
     for each in results:
         for point in each.points:
             order = point.quality if point.quality is not None else point.lmbda
             cells = [_cell(each.name), _cell(setting(point), order), _number(point.bpp, 3)]
-            for quality in qualities:
-                ends = point.interval(quality)
-                hint = " to ".join(f"{scaled(end, quality):.1f}" for end in ends) if ends else ""
-                cells.append(_number(scaled(point.score(quality), quality), digits(quality), hint))
+            for quality, shown in facts.items():
+                ends = point.interval(quality) or ()
+                hint = " to ".join(f"{shown.factor * end:.{shown.digits}f}" for end in ends)
+                cells.append(_number(shown.factor * point.score(quality), shown.digits, hint))
             cells += [_number(1000 * seconds, 1) for seconds in (point.encode_seconds, point.decode_seconds)]
             rows.append(cells)
     blank = _cell("")
     ceilings = [
-        [_number(100 * each.ceiling_score(q), 1) if q in each.ceiling else blank for q in qualities]
+        [
+            _number(shown.factor * each.ceiling_score(quality), shown.digits) if quality in each.ceiling else blank
+            for quality, shown in facts.items()
+        ]
         for each in results
         if each.ceiling
     ]
@@ -71,14 +74,14 @@ def drop_table(results: Sequence[Results], at_bpp: Sequence[float] | None) -> st
         [
             _cell(row.task),
             _cell(row.name),
-            *(_number(math.nan if drop is None else 100 * drop, 1) for drop in row.drops),
+            *(_number(math.nan if drop is None else drop, row.digits) for drop in row.drops),
         ]
         for row in found
     ]
     return (
         "<h3>Lost against the uncompressed images</h3>\n"
-        '<p class="note">Percentage points below the ceiling at fixed rates, read off the lines between measured '
-        "points; &ndash; outside of them.</p>\n"
+        f'<p class="note">{lost_points(results).capitalize()} below the ceiling at fixed rates, read off the lines '
+        "between measured points; &ndash; outside of them.</p>\n"
         + _table(["task", "codec", *(f"{bpp:g} bpp" for bpp in rates)], rows, "sortable two-names")
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from lic.settings import require
 from lic.settings.metrics import MLCLIPSimConfig
-from lic.settings.names import DEFAULT_METRICS, BaselineName, MetricName, TaskName
+from lic.settings.names import DEFAULT_METRICS, BaselineName, GuestFile, MetricName, TaskName
 from lic.settings.tracking import WandbConfig
 
 
@@ -12,7 +12,7 @@ from lic.settings.tracking import WandbConfig
 class JudgeConfig:
     """What judges decoded images, during a training and in `lic eval` alike."""
 
-    task: list[TaskName] | None = None
+    task: list[TaskName | GuestFile] | None = None
     """tasks; default imagenet-cls, coco-det, voc-seg on the demo scenes, none on a folder of photographs"""
     network: list[str] | None = None
     """of torchvision or timm, onnx:FILE.onnx, timm:FILE.safetensors, demo:vit; each judges what it fits; default one"""

@@ -2,32 +2,37 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import assert_never
 
 import torch
 
-from lic.backbones.networks import DEFAULT, Kind, Network, build_network, demo_network
+from lic.backbones.networks import NOUN, Network, build_network, demo_network
+from lic.curves.facts import Facts
+from lic.curves.results import task_of
+from lic.demo.scenes import scenes_root
+from lic.guests import content_digest, find_card
 from lic.settings import require
 from lic.settings.names import TaskName
-from lic.tasks.sets import DEMO_DATASET, open_set
+from lic.tasks.card import DEMO_DATASET, Make, Source, TaskCard, Verdict
+from lic.tasks.classification import FOLDER, IMAGENET
+from lic.tasks.consistency import CONSISTENCY
+from lic.tasks.detection import COCO_DET, COCO_SEG, VOC_DET
+from lic.tasks.segmentation import CAMVID_SEG, COCO_SEMSEG, VOC_SEG
 from lic.tasks.task import Task
 
-__all__ = ["DEFAULT_TASKS", "DEMO_DATASET", "Task", "build_tasks"]
+__all__ = [
+    "CARDS", "DEFAULT_TASKS", "DEMO_DATASET", "Facts", "Make", "Source", "Task", "TaskCard", "Verdict", "build_tasks",
+    "facts_by_task",
+]  # fmt: skip
 
 DEFAULT_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 """On the demo scenes, where none are named."""
 
-NOUN: dict[Kind, str] = {
-    "classification": "a classifier",
-    "detection": "a detector",
-    "instances": "an instance segmenter",
-    "semantic": "a semantic segmenter",
-}
-_SUFFIX: dict[Kind, str] = {"classification": "-cls", "detection": "-det", "semantic": "-seg"}  # of consistency
+CARDS = (IMAGENET, FOLDER, COCO_DET, VOC_DET, COCO_SEG, COCO_SEMSEG, VOC_SEG, CAMVID_SEG, CONSISTENCY)
+"""The house's own; a test holds that `lic.settings.names.TaskName` lists them."""
 
 
 def build_tasks(
-    names: Sequence[TaskName],
+    names: Sequence[str],
     networks: Sequence[Network],
     data_root: Path | None,
     device: torch.device,
@@ -35,12 +40,12 @@ def build_tasks(
 ) -> list[Task]:
     """Return the tasks: each name with all of the networks that it takes, or with one by default.
 
-    A task is called by its name, and `name@network` where several networks judge it; `consistency` becomes
+    A task is called by its card's name, and `name@network` where several networks judge it; `consistency` becomes
     `consistency-cls`, `consistency-det` and `consistency-seg`.
 
     Args:
-        names: on the command line.
-        networks: of any kinds; where a task gets none of them, torchvision's usual one or the demo's is built.
+        names: on the command line; of guests' files, too.
+        networks: of any kinds; where a task gets none of them, its usual one or the demo's is built.
         data_root: folder of the sets as their readers expect them, any folder for consistency; None: the demo scenes.
         device: where default networks run.
         limit: use only so many images of each task.
@@ -49,49 +54,73 @@ def build_tasks(
         ValueError: in one line: data or weights are missing, or a network fits no task.
     """
     names = list(dict.fromkeys(names))
-    _check_networks(names, networks, data_root is None)
-    makers = [open_set(name, data_root, limit) for name in names]  # before any weights are fetched
-    defaults: dict[Kind, Network] = {}
+    cards = [find_card("task", name, CARDS, TaskCard) for name in names]
+    for i, card in enumerate(cards):
+        require(all(card.name != other.name for other in cards[:i]),
+                f"two of the tasks are called {card.name}; results could not tell them apart")
+    _check_networks(cards, networks, data_root is None)
+    makers = [card.open(_source(card, data_root, limit)) for card in cards]  # before any weights are fetched
+    defaults: dict[str, Network] = {}
     tasks = []
-    for name, make in zip(names, makers, strict=True):
-        for kind in _kinds(name, networks):
-            own = [network for network in networks if network.kind == kind]
+    for value, card, make in zip(names, cards, makers, strict=True):
+        for verdict in _verdicts(card, networks):
+            own: list[Network | None] = [network for network in networks if network.kind == verdict.kind]
             if not own:
-                if kind not in defaults:
-                    defaults[kind] = _default(kind, data_root is None, device)
-                own = [defaults[kind]]
-            title = f"{name}{_SUFFIX[kind]}" if name == "consistency" else name
-            tasks += [make(f"{title}@{each.name}" if len(own) > 1 else title, each) for each in own]
+                own = [_default(verdict, data_root is None, device, defaults)]
+            for each in own:
+                title = card.name + verdict.suffix + (f"@{each.name}" if each and len(own) > 1 else "")
+                tasks.append(_finish(make(title, each), verdict, value))
     return tasks
 
 
-def _default(kind: Kind, is_demo: bool, device: torch.device) -> Network:
-    return demo_network(kind, device) if is_demo else build_network(DEFAULT[kind], None, device)
+def facts_by_task(tasks: Sequence[Task]) -> dict[str, Facts]:
+    """Return how each task is shown, without networks: the house's in the order of their cards, then guests'."""
+    found = {task_of(task.name): task.facts for task in tasks}
+    own = [card.name + verdict.suffix for card in CARDS for verdict in card.verdicts]
+    return {name: found[name] for name in (*own, *found) if name in found}
 
 
-def _kinds(name: TaskName, networks: Sequence[Network]) -> list[Kind]:
-    """Return the kinds of network that judge a task."""
-    match name:
-        case "imagenet-cls" | "folder-cls":
-            return ["classification"]
-        case "coco-det" | "voc-det":
-            return ["detection"]
-        case "coco-seg":
-            return ["instances"]
-        case "voc-seg" | "coco-semseg" | "camvid-seg":
-            return ["semantic"]
-        case "consistency":
-            return [kind for kind in _SUFFIX if any(n.kind == kind for n in networks)] or list(_SUFFIX)
-        case _:
-            assert_never(name)
+def _source(card: TaskCard, data_root: Path | None, limit: int | None) -> Source:
+    if data_root is None:
+        demo = ", ".join(each.name for each in CARDS if each.has_demo)
+        require(card.has_demo, f"{card.name} has no demo scenes; give --data_root, the folder with its data "
+                               f"(without one there are {demo})")  # fmt: skip
+    return Source(data_root or scenes_root(), data_root is None, limit, card.dataset, card.num_images)
 
 
-def _check_networks(names: Sequence[TaskName], networks: Sequence[Network], is_demo: bool) -> None:
+def _verdicts(card: TaskCard, networks: Sequence[Network]) -> list[Verdict]:
+    """Return the verdicts of the kinds of network that are there, all where none is."""
+    return [each for each in card.verdicts if any(n.kind == each.kind for n in networks)] or list(card.verdicts)
+
+
+def _default(verdict: Verdict, is_demo: bool, device: torch.device, built: dict[str, Network]) -> Network | None:
+    if verdict.kind is None:
+        return None
+    if verdict.network not in built:
+        demo = demo_network(verdict.kind, device) if is_demo else None
+        built[verdict.network] = demo or build_network(verdict.network, None, device)
+    return built[verdict.network]
+
+
+def _finish(task: Task, verdict: Verdict, value: str) -> Task:
+    """Return a task with what its card says; what is on record of a guest holds for the file as it is."""
+    lacking = [name for name in ("dataset", "images", "network", "fingerprint", "classes") if not hasattr(task, name)]
+    require(not lacking, f"task {value} lacks {', '.join(lacking)}; lic.tasks.Task says what it has")
+    task.facts = verdict.facts
+    task.fingerprint += content_digest(value)
+    return task
+
+
+def _check_networks(cards: Sequence[TaskCard], networks: Sequence[Network], is_demo: bool) -> None:
     for i, network in enumerate(networks):
         require(is_demo or not network.name.startswith("demo-"),
                 f"network {network.name} knows nothing but the demo scenes; leave out --data_root, or choose another")
-        if not any(network.kind in _kinds(name, networks) for name in names):
-            needs = ", ".join(f"{name} needs {' or '.join(NOUN[kind] for kind in _kinds(name, ()))}" for name in names)
+        if not any(network.kind == verdict.kind for card in cards for verdict in card.verdicts):
+            needs = ", ".join(f"{card.name} needs {_needs(card)}" for card in cards)
             raise ValueError(f"network {network.name} is {NOUN[network.kind]}; {needs}")
         twin = any(network.kind == other.kind and network.name == other.name for other in networks[:i])
         require(not twin, f"two of the networks are called {network.name}; results could not tell them apart")
+
+
+def _needs(card: TaskCard) -> str:
+    return " or ".join(NOUN[verdict.kind] if verdict.kind else "no network" for verdict in card.verdicts)

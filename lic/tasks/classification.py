@@ -8,14 +8,20 @@ import numpy as np
 from torch import Tensor
 
 from lic.backbones.networks import Network
-from lic.data.imagenet import LabelledImages
+from lic.curves.facts import Facts
+from lic.data.imagenet import LabelledImages, read_folder_classes, read_imagenet
+from lic.data.subset import subset
 from lic.tasks.bootstrap import mean_interval
+from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import plain
+from lic.tasks.sets import take
 from lic.tasks.task import fingerprint
 
 
 class Classification:
     """A classifier on labelled images; all of its classes may be answered, whether the images show them or not."""
+
+    facts: Facts
 
     def __init__(self, name: str, dataset: str, labelled: LabelledImages, network: Network) -> None:
         self.name, self.dataset, self._network = name, dataset, network
@@ -26,9 +32,9 @@ class Classification:
         self.classes = dict(enumerate(names)) if isinstance(names, tuple) else names
         self.network, self.fingerprint = network.name, fingerprint(network, "top5")
 
-    def predict(self, image: Tensor) -> list[dict[str, Any]]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, Any]]:
         """Return the five most likely classes of each image, best first."""
-        return [{"top5": top5(logits)} for logits in self._network(image)]
+        return [{"top5": top5(logits)} for logits in self._network(images)]
 
     def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, float]:
         """Return the share of images whose label is the first, or among the first five."""
@@ -62,3 +68,21 @@ def _outputs(network: Network, classes: Sequence[str], dataset: str) -> list[int
     shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
     raise ValueError(f"network {network.name} knows {len(known)} classes and lacks some of the {len(classes)} of "
                      f"{dataset}: {shown}; choose another with --network")
+
+
+def _open(source: Source, labelled: LabelledImages) -> Make:
+    # by class folder or flat, ImageNet's files have the same names; other folders may repeat them
+    names = [path.name if source.num_images else f"{path.parent.name}/{path.name}" for path in labelled.images]
+    kept = subset(names, source.limit)
+    limited = labelled._replace(images=take(labelled.images, kept), labels=take(labelled.labels, kept))
+    dataset = source.describe(len(kept), len(names))
+    return lambda title, network: Classification(title, dataset, limited, network)
+
+
+_VERDICT = Verdict(Facts("top1", "top-1", "Classification"), "classification", "resnet50")
+
+IMAGENET = TaskCard(
+    "imagenet-cls", (_VERDICT,), lambda source: _open(source, read_imagenet(source.root)),
+    dataset="ImageNet val", num_images=50_000, has_demo=True,
+)  # fmt: skip
+FOLDER = TaskCard("folder-cls", (_VERDICT,), lambda source: _open(source, read_folder_classes(source.root)))

@@ -14,10 +14,15 @@ from pycocotools.coco import COCO
 from torch import Tensor
 
 from lic.backbones.networks import Network
+from lic.curves.facts import Facts
+from lic.data.subset import subset
+from lic.images import list_images
 from lic.tasks.bootstrap import mean_interval
+from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classification import top5
 from lic.tasks.detection import Detections, build_index, coco_scores, to_coco
 from lic.tasks.segmentation import count_pixels, from_png, overlap_scores, to_png
+from lic.tasks.sets import take
 from lic.tasks.task import Task, fingerprint
 
 MIN_SCORE = 0.5
@@ -30,6 +35,7 @@ class _Consistency:
     """A network on images without labels."""
 
     meaning: str
+    facts: Facts
 
     def __init__(self, name: str, dataset: str, images: Sequence[Path], network: Network) -> None:
         self.name, self.dataset, self.images, self._network = name, dataset, list(images), network
@@ -42,9 +48,9 @@ class ClassConsistency(_Consistency):
 
     meaning = f"top5, log_probabilities to {DIGITS} digits"
 
-    def predict(self, image: Tensor) -> list[dict[str, Any]]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, Any]]:
         """Return the five most likely classes of each image, best first, and the logarithms of all probabilities."""
-        answers = self._network(image)
+        answers = self._network(images)
         logarithms = [logits.double().log_softmax(0).tolist() for logits in answers]
         return [
             {"top5": top5(logits), "log_probabilities": [round(value, DIGITS) for value in values]}
@@ -73,9 +79,9 @@ class DetectionConsistency(_Consistency):
 
     meaning = "boxes"
 
-    def predict(self, image: Tensor) -> list[Detections]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[Detections]:
         """Return each image's detections in COCO's result format; categories are the network's labels."""
-        return [to_coco(found, None) for found in self._network(image)]
+        return [to_coco(found, None) for found in self._network(images)]
 
     def score(self, predictions: Sequence[Detections], originals: Sequence[Detections]) -> dict[str, float]:
         """Return COCO's twelve numbers against the original's detections of score .5 and more.
@@ -110,9 +116,9 @@ class SegmentationConsistency(_Consistency):
 
     meaning = "ids"
 
-    def predict(self, image: Tensor) -> list[dict[str, str]]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, str]]:
         """Return each image's class by pixel, as a PNG of the network's ids."""
-        return [{"png": to_png(answer.numpy())} for answer in self._network(image)]
+        return [{"png": to_png(answer.numpy())} for answer in self._network(images)]
 
     def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, float]:
         """Return mIoU against the original's segmentation, and the share of pixels of the same class."""
@@ -134,3 +140,23 @@ def build_consistency(name: str, dataset: str, images: Sequence[Path], network: 
             raise AssertionError("consistency takes no instance segmenters")
         case _:
             assert_never(network.kind)
+
+
+def _open(source: Source) -> Make:
+    folder = source.root / "imagenet" / "val" if source.is_demo else source.root  # all scenes
+    images = list_images(folder)
+    kept = subset([path.name if source.is_demo else path.relative_to(folder).as_posix() for path in images],
+                  source.limit)  # fmt: skip
+    dataset = source.describe(len(kept), len(images))
+    return lambda title, network: build_consistency(title, dataset, take(images, kept), network)
+
+
+CONSISTENCY = TaskCard(
+    "consistency",
+    (
+        Verdict(Facts("agreement", "agreement", "Consistency"), "classification", "resnet50", "-cls"),
+        Verdict(Facts("ap", "AP to own", "Consistency"), "detection", "fasterrcnn_resnet50_fpn_v2", "-det"),
+        Verdict(Facts("miou", "mIoU to own", "Consistency"), "semantic", "deeplabv3_resnet50", "-seg"),
+    ),
+    _open, has_demo=True,
+)  # fmt: skip

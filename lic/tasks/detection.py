@@ -14,10 +14,15 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from lic.backbones.networks import Network
-from lic.data.coco import CocoImages
+from lic.curves.facts import Facts
+from lic.data.coco import CocoImages, check_masks, read_coco
+from lic.data.subset import subset
+from lic.data.voc import read_voc_boxes
 from lic.tasks.bootstrap import draw_weights, interval
+from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import match_all
 from lic.tasks.precision import coco_matches, coco_precision, voc_precision
+from lic.tasks.sets import check_sizes, take
 from lic.tasks.task import fingerprint
 from lic.tasks.voc_matching import voc_matches
 
@@ -31,6 +36,8 @@ Detections = list[dict[str, Any]]
 class Detection:
     """A detector on images with annotated objects, or a network that also outlines them (`iou` segm)."""
 
+    facts: Facts
+
     def __init__(
         self, name: str, dataset: str, coco: CocoImages, network: Network, iou: Literal["bbox", "segm"] = "bbox"
     ) -> None:
@@ -41,9 +48,9 @@ class Detection:
         self._categories = match_all(network, self.classes, dataset)
         self.network, self.fingerprint = network.name, fingerprint(network, f"results {self._categories}")
 
-    def predict(self, image: Tensor) -> list[Detections]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[Detections]:
         """Return each image's detections in COCO's result format, without the image id."""
-        return [to_coco(found, self._categories) for found in self._network(image)]
+        return [to_coco(found, self._categories) for found in self._network(images)]
 
     def score(self, predictions: Sequence[Detections], originals: Sequence[Detections] = ()) -> dict[str, float]:
         """Return COCO's twelve numbers and AP's interval; NaN where there are no such objects."""
@@ -140,3 +147,46 @@ def build_index(content: dict[str, Any]) -> COCO:
     with contextlib.redirect_stdout(io.StringIO()):
         index.createIndex()
     return index
+
+
+def _limit(source: Source, coco: CocoImages) -> tuple[str, CocoImages]:
+    """Return what results call the images, and those that are taken, after a look at their sizes."""
+    kept = subset([path.name for path in coco.images], source.limit)
+    limited = coco._replace(images=take(coco.images, kept), image_ids=take(coco.image_ids, kept))
+    entries = coco.annotations.loadImgs(limited.image_ids)
+    check_sizes(zip(limited.images, [(each["height"], each["width"]) for each in entries], strict=True))
+    return source.describe(len(kept), len(coco.images)), limited
+
+
+def _open_coco(source: Source) -> Make:
+    dataset, coco = _limit(source, read_coco(source.root))
+    return lambda title, network: Detection(title, dataset, coco, network)
+
+
+def _open_voc(source: Source) -> Make:
+    dataset, coco = _limit(source, read_voc_boxes(source.root))
+    return lambda title, network: VocDetection(title, dataset, coco, network)
+
+
+def _open_instances(source: Source) -> Make:
+    coco = read_coco(source.root)
+    check_masks(coco)
+    dataset, coco = _limit(source, coco)
+    return lambda title, network: Detection(title, dataset, coco, network, "segm")
+
+
+COCO_DET = TaskCard(
+    "coco-det",
+    (Verdict(Facts("ap", "box AP", "Detection"), "detection", "fasterrcnn_resnet50_fpn_v2"),),
+    _open_coco, dataset="COCO val2017", num_images=5000, has_demo=True,
+)  # fmt: skip
+VOC_DET = TaskCard(
+    "voc-det",
+    (Verdict(Facts("ap50", "AP50", "VOC detection"), "detection", "fasterrcnn_resnet50_fpn_v2"),),
+    _open_voc, dataset="VOC2012 val", num_images=5823,
+)  # fmt: skip
+COCO_SEG = TaskCard(
+    "coco-seg",
+    (Verdict(Facts("ap", "mask AP", "Instances"), "instances", "maskrcnn_resnet50_fpn_v2"),),
+    _open_instances, dataset="COCO val2017", num_images=5000,
+)  # fmt: skip

@@ -12,9 +12,17 @@ from PIL import Image
 from torch import Tensor
 
 from lic.backbones.networks import Network
-from lic.data.voc import SemanticImages
+from lic.curves.facts import Facts
+from lic.data.camvid import read_camvid
+from lic.data.coco_masks import read_coco_semantic
+from lic.data.subset import subset
+from lic.data.voc import SemanticImages, read_voc
+from lic.demo.scenes import SHAPES
+from lic.images import image_size
 from lic.tasks.bootstrap import draw_weights, interval
+from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import match_all, match_classes, plain
+from lic.tasks.sets import check_sizes, take
 from lic.tasks.task import fingerprint
 
 NO_CLASS = 255  # not judged in the truth, always wrong in a prediction
@@ -31,6 +39,8 @@ class Segmentation:
     dataset's other classes become: torchvision's own way of judging VOC's 21 classes on COCO
     (references/segmentation/coco_utils.py).
     """
+
+    facts: Facts
 
     def __init__(
         self, name: str, dataset: str, semantic: SemanticImages, network: Network, is_partial: bool = False
@@ -51,9 +61,9 @@ class Segmentation:
         self._truths[list(semantic.ignored)] = NO_CLASS
         self.network, self.fingerprint = network.name, fingerprint(network, f"ids {self._answers.tolist()}")
 
-    def predict(self, image: Tensor) -> list[dict[str, str]]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, str]]:
         """Return each image's class by pixel at the image's own size, as a PNG of the dataset's ids."""
-        return [{"png": to_png(self._answers[answer.numpy()])} for answer in self._network(image)]
+        return [{"png": to_png(self._answers[answer.numpy()])} for answer in self._network(images)]
 
     def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, float]:
         """Return mIoU over all pixels, averaged over the classes that the masks show, and pixel accuracy.
@@ -140,3 +150,29 @@ def _mean_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     shares = both / np.maximum(true + predicted - both, 1)
     mean = (shares * occurs).sum(1) / np.maximum(occurs.sum(1), 1)
     return np.where(occurs.any(1), mean, np.nan)
+
+
+def _open(source: Source, semantic: SemanticImages, is_partial: bool = False) -> Make:
+    kept = subset([path.name for path in semantic.images], source.limit)
+    limited = semantic._replace(images=take(semantic.images, kept), masks=take(semantic.masks, kept))
+    if source.is_demo:
+        limited = limited._replace(classes=("background", *SHAPES))
+    check_sizes(zip(limited.images, map(image_size, limited.masks), strict=True))
+    dataset = source.describe(len(kept), len(semantic.images))
+    return lambda title, network: Segmentation(title, dataset, limited, network, is_partial)
+
+
+_VERDICT = Verdict(Facts("miou", "mIoU", "Segmentation"), "semantic", "deeplabv3_resnet50")
+
+COCO_SEMSEG = TaskCard(
+    "coco-semseg", (_VERDICT,), lambda source: _open(source, read_coco_semantic(source.root), is_partial=True),
+    dataset="COCO val2017", num_images=5000,
+)  # fmt: skip
+VOC_SEG = TaskCard(
+    "voc-seg", (_VERDICT,), lambda source: _open(source, read_voc(source.root)),
+    dataset="VOC2012 val", num_images=1449, has_demo=True,
+)  # fmt: skip
+CAMVID_SEG = TaskCard(
+    "camvid-seg", (_VERDICT,), lambda source: _open(source, read_camvid(source.root)),
+    dataset="CamVid val", num_images=101,
+)  # fmt: skip

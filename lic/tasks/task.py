@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from lic.backbones.networks import Network
+from lic.curves.facts import Facts
 
 
 class Task(Protocol):
@@ -20,6 +21,7 @@ class Task(Protocol):
         network: the network's name.
         fingerprint: changes with whatever predictions depend on: network, weights, preprocessing.
         classes: names by the ids that predictions use.
+        facts: how its scores are shown; `build_tasks` sets them, as the card has them.
     """
 
     name: str
@@ -28,13 +30,17 @@ class Task(Protocol):
     network: str
     fingerprint: str
     classes: dict[int, str]
+    facts: Facts
 
-    def predict(self, image: Tensor) -> list[Any]:
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[Any]:
         """Return the prediction for each of (N, 3, H, W) images, RGB in [0, 1], as JSON can hold it.
+
+        What is shown are the decoded images; their originals' paths, of `self.images`, say which ones they are.
 
         Classification: {"top5": [ids, best first]}, with "log_probabilities" where consistency is asked for.
         Detection and instances: COCO's results without the image id: [{"bbox": [left, top, width, height], "score",
         "category_id", "segmentation": {"size", "counts"} for instances}]. Semantic: {"png": base64 of a PNG of ids}.
+        Whatever else it is, report and W&B show it as text.
         """
         ...
 

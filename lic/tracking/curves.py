@@ -16,7 +16,7 @@ from typing import Any
 import wandb
 from rich.console import Console
 
-from lic.curves.results import HEADLINE, Results, is_task, list_qualities
+from lic.curves.results import Results, list_qualities, list_tasks, task_of
 from lic.settings.tracking import WandbConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.media import log_samples
@@ -100,9 +100,9 @@ def log_evaluation(
 
 
 def _qualities(results: Sequence[Results]) -> list[str]:
-    """Return the tasks that any result has, without their networks, and the metrics."""
-    measured = {key.partition("@")[0] for result in results for point in result.points for key in point.tasks}
-    return [*(task for task in HEADLINE if task in measured), *list_qualities(results)]
+    """Return the tasks that any result has, without their networks, and the full-reference qualities."""
+    measured = {task_of(key) for result in results for point in result.points for key in point.tasks}
+    return [*(task for task in list_tasks(results) if task in measured), *list_qualities(results)]
 
 
 def _rows(result: Results, name: str) -> list[list[str | float | None]]:
@@ -112,12 +112,11 @@ def _rows(result: Results, name: str) -> list[list[str | float | None]]:
     name_and_data = f"{result.name}{seed}, {result.dataset}"  # a project may hold several seeds and datasets
     for point in result.points:
         start = [result.codec, result.distortion, result.seed, point.lmbda, point.quality, point.bpp]
-        if not is_task(name):
+        if name in list_qualities([result]):
             rows.append([name_and_data, *start, _finite(point.score(name)), None, None, None, None])
             continue
-        score = HEADLINE[name]
-        for key in sorted(key for key in point.tasks if key.partition("@")[0] == name):
-            values, network = point.tasks[key], key.partition("@")[2]
+        for key in sorted(key for key in point.tasks if task_of(key) == name):
+            score, values, network = result.tasks[name].headline, point.tasks[key], key.partition("@")[2]
             numbers = [values[score], *(values.get(f"{score}_{end}", math.nan) for end in ("low", "high"))]
             numbers.append(result.ceiling.get(key, {}).get(score, math.nan))
             curve = f"{name_and_data}, {network}" if network else name_and_data

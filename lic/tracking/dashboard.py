@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import wandb
 
-from lic.curves.results import HEADLINE
 from lic.settings import require
 from lic.settings.names import DEFAULT_METRICS
 from lic.settings.tracking import WandbConfig
@@ -31,8 +30,8 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser("python -m lic dashboard", description=main.__doc__)
     parser.add_argument("--project", default=WandbConfig.project, help="W&B project (%(default)s)")
     parser.add_argument("--entity", help="W&B user or team (the account's default)")
-    parser.add_argument("--task", nargs="+", choices=HEADLINE, default=USUAL_TASKS, metavar="TASK",
-                        help=f"tasks to show (%(default)s); of {', '.join(HEADLINE)}")  # fmt: skip
+    parser.add_argument("--task", nargs="+", default=USUAL_TASKS, metavar="TASK",
+                        help="tasks to show, as results name them (%(default)s)")  # fmt: skip
     options = parser.parse_args(argv)
     require(
         has_key(),
@@ -54,7 +53,7 @@ def build_workspace(entity: str, project: str, tasks: Sequence[str]) -> "ws.Work
     Args:
         entity: W&B user or team.
         project: its project.
-        tasks: of `HEADLINE`.
+        tasks: as results name them, guests' too.
 
     Raises:
         ValueError: the package is not installed.

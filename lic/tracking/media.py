@@ -20,6 +20,7 @@ import wandb
 from PIL import Image
 from pycocotools import mask as rle
 
+from lic.curves.results import prediction_text
 from lic.tracking.runs import present_run
 
 NUM_SAMPLES = 8
@@ -63,16 +64,18 @@ def _image(path: Path, facts: dict[str, Any], classes: dict[str, Classes]) -> wa
         caption.append(f"{facts['bpp']:.3f} bpp" + (f", {psnr_db:.2f} dB" if psnr_db is not None else ""))
     for task, prediction in facts["tasks"].items():
         names = classes[task]
-        if isinstance(prediction, list):
+        if isinstance(prediction, list) and all(isinstance(one, dict) and "score" in one for one in prediction):
             boxes[task] = _boxes(prediction, names)
             if prediction and "segmentation" in prediction[0]:
                 masks[task] = {"mask_data": _paint(prediction), "class_labels": names}
-        elif "png" in prediction:
+        elif isinstance(prediction, dict) and "png" in prediction:
             mask = np.array(Image.open(io.BytesIO(base64.b64decode(prediction["png"]))))
             masks[task] = {"mask_data": mask, "class_labels": names}
-        elif "top5" in prediction:
+        elif isinstance(prediction, dict) and "top5" in prediction:
             best = prediction["top5"][0]
             caption.append(f"{task}: {names.get(best, best)}")
+        else:
+            caption.append(f"{task}: {prediction_text(prediction)}")
     return wandb.Image(str(path), caption="; ".join(caption), boxes=boxes or None, masks=masks or None)
 
 

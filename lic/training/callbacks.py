@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lic.codecs import load_codec, save_codec
-from lic.curves.results import HEADLINE, Point, Results, task_of
+from lic.curves.results import Point, Results, task_of
 from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.plan import place
 from lic.evaluation.rate_task import NUM_SAMPLES, RateTask
@@ -229,5 +229,5 @@ def _middle(results: Results) -> Point:
 def _scalars(results: Results) -> dict[str, float]:
     """Return the middle point's values by their log keys."""
     point = _middle(results)
-    scores = {f"val/{task}/{HEADLINE[task_of(task)]}": point.score(task) for task in point.tasks}
+    scores = {f"val/{task}/{results.tasks[task_of(task)].headline}": point.score(task) for task in point.tasks}
     return {"val/bpp": point.bpp, **{f"val/{name}": value for name, value in point.qualities.items()}, **scores}

@@ -16,10 +16,11 @@ from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
 from lic.backbones.description import Kind
-from lic.backbones.networks import DEFAULT, build_network, demo_network
+from lic.backbones.networks import build_network, demo_network
 from lic.backbones.published import TorchNetwork
 from lic.demo.drawing import draw_scene
 from lic.images import read_image
+from lic.tasks import CARDS
 from tests.support import noise_image
 
 CPU = torch.device("cpu")
@@ -186,8 +187,8 @@ def test_fingerprint_changes_with_the_weights_only(tmp_path: Path) -> None:
 
 def test_defaults_are_networks_of_their_kind() -> None:
     modules = {"classification": models, "semantic": models.segmentation}
-    for kind, name in DEFAULT.items():
-        assert name in models.list_models(module=modules.get(kind, models.detection))
+    for verdict in (verdict for card in CARDS for verdict in card.verdicts):
+        assert verdict.network in models.list_models(module=modules.get(str(verdict.kind), models.detection))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate
-from lic.curves.comparison import bd_rows, digits, label
-from lic.curves.looks import title
-from lic.curves.qualities import known_qualities, quality
-from lic.curves.results import Results, list_qualities
+from lic.curves.comparison import bd_rows, label
+from lic.curves.facts import METRICS, metric_facts
+from lic.curves.results import Results, facts_of, list_qualities
 from lic.curves.table import markdown_table
 from lic.metrics.cards import CARDS
 from lic.settings.evaluate import EvalConfig
@@ -17,10 +16,10 @@ from lic.settings.names import DEFAULT_METRICS
 
 
 def test_as_the_cards_say() -> None:
-    assert known_qualities() == list(CARDS)
+    assert list(METRICS) == list(CARDS)
     for name, card in CARDS.items():
-        assert quality(name).label == card.title
-        assert quality(name).is_lower_better == (card.better == "lower")
+        assert metric_facts(name).label == card.title
+        assert metric_facts(name).is_lower_better == (card.better == "lower")
     assert EvalConfig().metric == list(DEFAULT_METRICS)
 
 
@@ -43,8 +42,11 @@ def test_lower_is_better(make_results: Any) -> None:
     assert list_qualities([one]) == [*DEFAULT_METRICS, "lpips"] and "| LPIPS |" in markdown_table([one])
 
 
-def test_names_and_decimals() -> None:
-    assert (label("psnr"), digits("psnr"), title("psnr")) == ("PSNR", 2, "PSNR (dB)")
-    assert (label("coco-det"), digits("coco-det")) == ("box AP", 1)
-    assert (label("of-my-own"), digits("of-my-own"), quality("of-my-own").is_lower_better) == ("of-my-own", 4, False)
-    assert title("lpips") == "LPIPS, lower is better"
+def test_names_and_decimals(make_results: Any) -> None:
+    results = [make_results([0.1], [27])]
+    for name, shown in (("psnr", ("PSNR", 2, "PSNR (dB)")), ("coco-det", ("box AP", 1, "Detection, box AP (%)"))):
+        facts = facts_of(results, name)
+        assert (label(results, name), facts.digits, facts.title) == (shown[0], *shown[1:])
+    own = metric_facts("of-my-own")
+    assert (own.label, own.digits, own.is_lower_better) == ("of-my-own", 4, False)
+    assert metric_facts("lpips").title == "LPIPS, lower is better"

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from lic.curves.results import Point, list_networks, list_tasks, load_results, read_environment, save_results
+from lic.curves.facts import Facts
+from lic.curves.results import (
+    Point,
+    facts_of,
+    list_networks,
+    list_tasks,
+    load_results,
+    read_environment,
+    save_results,
+)
+from lic.curves.table import markdown_table
+
+AP = {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1, "is_lower_better": False}
 
 
 def test_round_trip(make_results: Any, tmp_path: Path) -> None:
@@ -27,6 +39,36 @@ def test_tasks_stand_flat_in_the_file(make_results: Any, tmp_path: Path) -> None
     assert content["points"][0]["coco-det"] == {"ap": 0.24, "ap50": 0.4}
     assert content["points"][0]["bpp"] == 0.1
     assert "tasks" not in content["points"][0]
+
+
+def test_the_file_says_how_its_tasks_are_shown(make_results: Any, tmp_path: Path) -> None:
+    """Of a task that nobody here knows, too; scores of another unit are not in percent."""
+    plain = make_results([0.1], [24])
+    points = (replace(plain.points[0], tasks={"counting": {"error": 2.5, "error_low": 2.0, "error_high": 3.25}}),)
+    facts = {"counting": Facts("error", "negated error", "Counting", unit="", digits=2)}
+    results = replace(plain, points=points, ceiling={"counting": {"error": 3.0}}, tasks=facts)
+    save_results(results, tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["tasks"] == {
+        "counting": {"headline": "error", "label": "negated error", "subject": "Counting", "unit": "", "digits": 2}
+    }
+    assert "headlines" not in content["points"][0]
+    loaded = load_results(tmp_path / "results.json")
+    assert loaded == results and list_tasks([loaded]) == ["counting"]
+    assert (loaded.points[0].score("counting"), loaded.points[0].interval("counting")) == (2.5, (2.0, 3.25))
+    assert facts_of([plain, loaded], "counting@a").title == "Counting, negated error"
+    assert facts_of([plain, loaded], "coco-det").title == "Detection, box AP (%)"
+    assert markdown_table([loaded]).splitlines()[2:] == [
+        "| mbt2018-mean / mse | λ 0.01 | 0.100 | 24.00 | 0.4800 | 0.6000 | 2.50 |",
+        "| uncompressed |  |  |  |  |  | 3.00 |",
+    ]
+
+
+def test_tasks_are_listed_as_the_first_results_have_them(make_results: Any) -> None:
+    one, other = make_results([0.1], [24]), make_results([0.1], [24])
+    turned = replace(other, tasks=dict(reversed(other.tasks.items())))
+    assert list_tasks([one, turned]) == ["imagenet-cls", "coco-det"]
+    assert list_tasks([turned, one]) == ["coco-det", "imagenet-cls"]
 
 
 def test_what_is_not_finite_is_null_in_the_file_and_nan_here(make_results: Any, tmp_path: Path) -> None:
@@ -54,17 +96,20 @@ def test_scores(make_results: Any) -> None:
     assert point.score("coco-det") == 0.27
     assert math.isnan(point.score("voc-seg"))
     with pytest.raises(ValueError, match="'psnr_db' is unknown; did you mean 'psnr'"):
-        point.score("psnr_db")
+        facts_of([make_results([0.1], [27])], "psnr_db")
 
 
 def test_impossible_points_are_refused(make_results: Any) -> None:
-    point: Point = make_results([0.1], [27]).points[0]
+    results = make_results([0.1], [27])
+    point: Point = results.points[0]
     with pytest.raises(ValueError, match="positive number of bits per pixel, came bpp 0"):
         replace(point, bpp=0)
     with pytest.raises(ValueError, match="did you mean 'coco-det'"):
-        replace(point, tasks={"coco-dt": {"ap": 0.5}})
+        replace(results, points=(replace(point, tasks={"coco-dt": {"ap": 0.5}}),))
     with pytest.raises(ValueError, match="expected the score 'ap' in coco-det, came ap50"):
-        replace(point, tasks={"coco-det": {"ap50": 0.5}})
+        replace(results, points=(replace(point, tasks={"coco-det": {"ap50": 0.5}}),))
+    with pytest.raises(ValueError, match="expected the score 'ap' in coco-det, came ap50"):
+        replace(results, ceiling={"coco-det": {"ap50": 0.5}})
 
 
 def test_networks_and_intervals(make_results: Any, tmp_path: Path) -> None:
@@ -79,14 +124,14 @@ def test_networks_and_intervals(make_results: Any, tmp_path: Path) -> None:
     assert list_tasks([results]) == ["imagenet-cls", "coco-det"]
     assert list_networks([results], "coco-det") == ["coco-det@a", "coco-det@b"]
     with pytest.raises(ValueError, match="'coco-dt@a' is unknown"):
-        replace(point, tasks={"coco-dt@a": {"ap": 0.5}})
+        replace(results, points=(replace(point, tasks={"coco-dt@a": {"ap": 0.5}}),))
 
 
 def test_older_files_load(make_results: Any, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     save_results(make_results([0.1], [24]), path)
     content = json.loads(path.read_text())
-    newer = ("networks", "command", "config", "label", "seed")
+    newer = ("networks", "command", "config", "label", "seed", "tasks")
     path.write_text(json.dumps({k: v for k, v in content.items() if k not in newer}))
     assert load_results(path) == replace(make_results([0.1], [24]), networks={}, command="", config={})
     (point,) = content["points"]
@@ -128,6 +173,13 @@ def test_damaged_files_are_one_line(text: str, message: str, tmp_path: Path) -> 
         ("label", 1, "expected label as str | None, came 1"),
         ("seed", "0", "expected seed as int | None, came "),
         ("seed", True, "expected seed as int | None, came true"),
+        ("tasks", ["coco-det"], "expected tasks as dict"),
+        ("tasks", {}, "task 'imagenet-cls' is unknown|task 'coco-det' is unknown"),
+        ("tasks", {"coco-det": "ap"}, "expected facts of coco-det as dict, came"),
+        ("tasks", {"coco-det": {"headline": "ap"}}, "but label, subject, unit, digits, is_lower_better is missing"),
+        ("tasks", {"coco-det": {**AP, "unit": "pp"}}, "expected the unit of coco-det as %, dB or nothing, came"),
+        ("tasks", {"coco-det": {**AP, "digits": "1"}}, "expected digits of coco-det as int, came"),
+        ("tasks", {"coco-det": {**AP, "axis": "AP"}}, "key of coco-det 'axis' is unknown"),
         ("point", [], "key 'point' is unknown; did you mean 'points'"),
     ],
 )

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lic.bitstream import Encoded
 from lic.codecs import load_codec
-from lic.curves.results import HEADLINE, Point, load_results
+from lic.curves.facts import TASKS_OF_OLDER_FILES
+from lic.curves.results import Point, load_results, task_of
 from lic.distortions.mlclipsim import Seen
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.coders import Coder, LearnedCoder
@@ -53,19 +54,19 @@ class MeanColour:
     classes: ClassVar[dict[int, str]] = {}
 
     def __init__(self, name: str, images: Sequence[Path]) -> None:
-        self.name, self.images = name, list(images)
+        self.name, self.images, self.facts = name, list(images), TASKS_OF_OLDER_FILES[task_of(name)]
         self.batches: list[tuple[int, ...]] = []
         self.more: dict[str, float] = {}
 
-    def predict(self, image: Tensor) -> list[float]:
-        self.batches.append(tuple(image.shape))
-        return [float(each.double().mean()) for each in image]
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[float]:
+        assert len(images) == len(paths) and set(paths) <= set(self.images)
+        self.batches.append(tuple(images.shape))
+        return [float(each.double().mean()) for each in images]
 
     def score(self, predictions: Sequence[float], originals: Sequence[float]) -> dict[str, float]:
         assert len(predictions) == len(originals) == len(self.images)
         total = sum((i + 1) * prediction for i, prediction in enumerate(predictions))  # the order matters
-        headline = HEADLINE[self.name.partition("@")[0]]
-        return {headline: total / len(predictions), **self.more}
+        return {self.facts.headline: total / len(predictions), **self.more}
 
 
 class Tasks:

@@ -12,6 +12,7 @@ import pytest
 from torch import Tensor
 
 from lic.bitstream import Encoded
+from lic.curves.facts import Facts
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.evaluate import evaluate, plan_batches
 from lic.evaluation.measure import Measures
@@ -45,10 +46,11 @@ class Brightness:
 
     def __init__(self, images: list[Path]) -> None:
         self.images, self.num_seen = images, 0
+        self.facts = Facts("miou", "mIoU", "Segmentation")
 
-    def predict(self, image: Tensor) -> list[float]:
-        self.num_seen += len(image)
-        return [float(each.mean()) for each in image]
+    def predict(self, images: Tensor, paths: Sequence[Path]) -> list[float]:
+        self.num_seen += len(images)
+        return [float(each.mean()) for each in images]
 
     def score(self, predictions: Sequence[float], originals: Sequence[float]) -> dict[str, float]:
         assert len(predictions) == len(self.images)

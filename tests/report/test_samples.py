@@ -51,6 +51,22 @@ def test_layers(sources: Any) -> None:
     assert layers["imagenet-cls"].text == "tabby, 1, 2"
 
 
+@pytest.mark.parametrize(
+    ("prediction", "text"),
+    [
+        ({"answer": "<yes>"}, '{"answer": "<yes>"}'),
+        ("a cat", "a cat"),
+        (0.5, "0.5"),
+        (["yes", "no"], '["yes", "no"]'),
+        ("x" * 100, "x" * 79 + "…"),
+    ],
+)
+def test_what_nobody_knows_to_draw_is_text(sources: Any, tmp_path: Path, prediction: Any, text: str) -> None:
+    path = tmp_path / "samples" / "jpeg" / "q10" / "a.json"
+    path.write_text(json.dumps({"tasks": {"question": prediction}}))
+    assert read_samples(sources)[0][0].views[3].layers == {"question": samples.Layer([], "", text)}
+
+
 def test_large_images_are_shrunk_and_the_page_is_bounded(
     make_results: Any, save_samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

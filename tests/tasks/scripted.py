@@ -30,9 +30,9 @@ class Answers:
         return [self.answers.pop(0) for _ in image]
 
 
-def shown(count: int) -> Tensor:
-    """Images for a scripted network, which does not look at them."""
-    return torch.zeros(count, 3, 8, 8)
+def shown(count: int) -> tuple[Tensor, list[Path]]:
+    """Images for a scripted network, which does not look at them, and their files."""
+    return torch.zeros(count, 3, 8, 8), [Path(f"{i}.png") for i in range(count)]
 
 
 def synthetic_coco(num_images: int = 20, seed: int = 0) -> dict[str, Any]:

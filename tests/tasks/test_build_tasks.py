@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from lic.backbones.networks import Network, build_network
+from lic.curves.facts import TASKS_OF_OLDER_FILES
 from lic.demo.networks import load_demo_classifier, load_demo_detector, load_demo_segmenter
 from lic.demo.scenes import SHAPES, scenes_root
 from lic.images import read_image
 from lic.settings.names import TaskName
-from lic.tasks import DEMO_DATASET, build_tasks
+from lic.tasks import CARDS, DEMO_DATASET, build_tasks
 from lic.tasks.task import Task
 from tests.tasks.scripted import Answers, plain_cocoeval
 
@@ -25,7 +26,7 @@ DEMO: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 
 def demo_scores(task: Task) -> dict[str, float]:
     pixels = torch.cat([read_image(path) for path in task.images])
-    predictions = json.loads(json.dumps(task.predict(pixels)))
+    predictions = json.loads(json.dumps(task.predict(pixels, task.images)))
     return task.score(predictions, predictions)
 
 
@@ -89,7 +90,7 @@ def test_every_network_judges_the_tasks_it_fits(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("lic.tasks.build_network", build)
     networks = [Answers("detection", [], SHAPES, "first"), Answers("classification", [], SHAPES, "only"),
                 Answers("detection", [], SHAPES, "second")]  # fmt: skip
-    monkeypatch.setattr("lic.tasks.sets.read_voc", lambda root: _demo_voc())
+    monkeypatch.setattr("lic.tasks.segmentation.read_voc", lambda root: _demo_voc())
     tasks = build_tasks(["coco-det", "voc-seg", "consistency", "imagenet-cls"], networks, scenes_root(), CPU)
     assert [(task.name, task.network) for task in tasks] == [
         ("coco-det@first", "first"),
@@ -142,6 +143,17 @@ def test_demo_scenes_are_judged_by_networks_of_other_families_too() -> None:
                            "coco-det", "voc-seg"}  # fmt: skip
     assert min(score["top1"] for name, score in scores.items() if "cls" in name) > 0.8
     assert scores["coco-det"]["ap"] > 0.6 and scores["voc-seg"]["miou"] > 0.6
+
+
+def test_settings_list_the_cards() -> None:
+    assert get_args(TaskName) == tuple(card.name for card in CARDS)
+
+
+def test_files_of_before_the_cards_are_shown_alike() -> None:
+    """Should a card's words change, this goes: older files keep theirs."""
+    assert {
+        card.name + verdict.suffix: verdict.facts for card in CARDS for verdict in card.verdicts
+    } == TASKS_OF_OLDER_FILES
 
 
 def test_tasks_without_demo_scenes() -> None:

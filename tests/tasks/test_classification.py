@@ -21,7 +21,7 @@ def test_by_hand() -> None:
     # label 0: first, 3: fifth, 2: sixth, 4: second, 1: first
     data = labelled([0, 3, 2, 4, 1], [*"abcdefg"])
     task = Classification("imagenet-cls", "demo", data, Answers("classification", [*logits]))
-    predictions = task.predict(shown(2)) + task.predict(shown(3))
+    predictions = task.predict(*shown(2)) + task.predict(*shown(3))
     assert predictions[0] == {"top5": [0, 6, 5, 4, 3]}
     scores = task.score(predictions)
     assert (scores["top1"], scores["top5"]) == (pytest.approx(2 / 5), pytest.approx(4 / 5))
@@ -35,7 +35,7 @@ def test_by_torchmetrics() -> None:
     logits[torch.arange(200), labels] += 1.5
     task = Classification("imagenet-cls", "x", labelled(labels.tolist(), [f"n{i}" for i in range(30)]),
                           Answers("classification", [*logits], tuple(f"name {i}" for i in range(30))))  # fmt: skip
-    predictions = task.predict(shown(200))
+    predictions = task.predict(*shown(200))
     scores = task.score(predictions)
     for name, k in (("top1", 1), ("top5", 5)):
         expected = multiclass_accuracy(logits, labels, 30, average="micro", top_k=k).item()
@@ -49,7 +49,7 @@ def test_folders_are_matched_by_name() -> None:
     names = ("tench", "goldfish", "sea lion", "crane", "crane", "boat")
     logits = [torch.eye(6)[2], torch.eye(6)[0], torch.eye(6)[1]]
     task = Classification("folder-cls", "mine", data, Answers("classification", logits, names))
-    assert task.score(task.predict(shown(3)))["top1"] == pytest.approx(2 / 3)
+    assert task.score(task.predict(*shown(3)))["top1"] == pytest.approx(2 / 3)
     assert task.classes[2] == "sea lion"
 
 
@@ -64,5 +64,5 @@ def test_classes_that_do_not_fit_are_one_line(lacking: str) -> None:
 def test_fewer_than_five_classes() -> None:
     network = Answers("classification", [torch.tensor([3.0, 2, 1])])
     task = Classification("folder-cls", "x", labelled([2], [*"abc"]), network)
-    predictions = task.predict(shown(1))
+    predictions = task.predict(*shown(1))
     assert predictions == [{"top5": [0, 1, 2]}] and task.score(predictions)["top5"] == 1

@@ -27,7 +27,7 @@ def test_classifier_by_torch() -> None:
     original = 3 * torch.randn(20, 50, generator=generator)
     other = original + torch.randn(20, 50, generator=generator)
     task = task_of("classification", [*original, *other])
-    originals, predictions = json.loads(json.dumps([task.predict(shown(20)), task.predict(shown(20))]))
+    originals, predictions = json.loads(json.dumps([task.predict(*shown(20)), task.predict(*shown(20))]))
     scores = task.score(predictions, originals)
     expected = kl_div(other.log_softmax(1), original.log_softmax(1), log_target=True, reduction="batchmean").item()
     assert scores["kl"] == pytest.approx(expected, rel=1e-4) and 0.1 < expected < 1
@@ -52,7 +52,7 @@ def test_detector_by_pycocotools(tmp_path: Path) -> None:
     original = guesses(content, seed=1)
     other = [{**each, "boxes": each["boxes"] + 3 * torch.randn(each["boxes"].shape)} for each in original]
     task = task_of("detection", original + other)
-    originals, predictions = json.loads(json.dumps([task.predict(shown(20)), task.predict(shown(20))]))
+    originals, predictions = json.loads(json.dumps([task.predict(*shown(20)), task.predict(*shown(20))]))
     scores = task.score(predictions, originals)
     expected = by_cocoeval(originals, predictions, tmp_path).stats
     assert [scores["ap"], scores["ap50"], scores["ar100"]] == [expected[0], expected[1], expected[8]]
@@ -76,7 +76,7 @@ def test_segmenter_by_torchmetrics() -> None:
     noise = torch.randint(5, original.shape, generator=generator, dtype=torch.uint8)
     other = torch.where(torch.rand(original.shape, generator=generator) < 0.7, original, noise)
     task = task_of("semantic", [*original, *other])
-    originals, predictions = json.loads(json.dumps([task.predict(shown(20)), task.predict(shown(20))]))
+    originals, predictions = json.loads(json.dumps([task.predict(*shown(20)), task.predict(*shown(20))]))
     scores = task.score(predictions, originals)
     expected = MeanIoU(num_classes=5, include_background=True, input_format="index")
     expected.update(other.long().flatten()[None, None], original.long().flatten()[None, None])

@@ -32,7 +32,7 @@ def test_twelve_numbers_are_pycocotools(iou: Literal["bbox", "segm"], tmp_path: 
     content = synthetic_coco()
     found = guesses(content, with_masks=iou == "segm")
     task = Detection("coco-det", "COCO", as_images(content), Answers("detection", found), iou)
-    scores = task.score(json.loads(json.dumps(task.predict(shown(20)))))
+    scores = task.score(json.loads(json.dumps(task.predict(*shown(20)))))
     expected = plain_cocoeval(content, rows_of(content, found, iou), tmp_path, iou).stats.tolist()
     assert [scores[name] for name in SCORES] == expected  # not approximately
     assert all(0.05 < value < 0.95 for value in expected)
@@ -45,7 +45,7 @@ def test_part_of_the_images(tmp_path: Path) -> None:
     kept = [1, 4, 5, 9, 19]
     part = coco._replace(images=[coco.images[i] for i in kept], image_ids=[coco.image_ids[i] for i in kept])
     task = Detection("coco-det", "COCO", part, Answers("detection", [found[i] for i in kept]))
-    scores = task.score(task.predict(shown(5)))
+    scores = task.score(task.predict(*shown(5)))
     ids = set(part.image_ids)
     content = {**content, "images": [each for each in content["images"] if each["id"] in ids],
                "annotations": [each for each in content["annotations"] if each["image_id"] in ids]}  # fmt: skip
@@ -58,7 +58,7 @@ def test_no_detections_at_all_score_0() -> None:
     content = synthetic_coco()
     nothing = {"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0, dtype=torch.long)}
     task = Detection("coco-det", "COCO", as_images(content), Answers("detection", [nothing] * 20))
-    scores = task.score(task.predict(shown(20)))
+    scores = task.score(task.predict(*shown(20)))
     assert len(scores) == 14 and set(scores.values()) == {0.0}
 
 
@@ -91,7 +91,7 @@ def test_labels_become_categories_by_name() -> None:
     classes = ("Train", "aeroplane", "N/A", "zebra", "boat", "bicycle")
     found = {"boxes": torch.rand(6, 4), "scores": torch.rand(6), "labels": torch.arange(6)}
     task = Detection("coco-det", "COCO", as_images(synthetic_coco()), Answers("detection", [found], classes))
-    (predictions,) = task.predict(shown(1))
+    (predictions,) = task.predict(*shown(1))
     assert [each["category_id"] for each in predictions] == [7, 5, 9, 2]
     assert [each["score"] for each in predictions] == found["scores"][[0, 1, 4, 5]].tolist()
     assert task.classes == {2: "bicycle", 5: "airplane", 7: "train", 9: "boat"}

@@ -31,7 +31,7 @@ def test_by_torchmetrics(num_classes: int, tmp_path: Path) -> None:
     is_ignored = torch.rand(truths.shape, generator=generator) < 0.3
     semantic = masks(tmp_path, truths.masked_fill(is_ignored, 255), tuple(f"class {i}" for i in range(num_classes)))
     task = Segmentation("voc-seg", "demo", semantic, Answers("semantic", [*predicted.to(torch.uint8)]))
-    predictions = task.predict(shown(3)) + task.predict(shown(1))
+    predictions = task.predict(*shown(3)) + task.predict(*shown(1))
     scores = task.score(predictions)
     # torchmetrics knows no ignored pixels: all judged pixels as one image of one row
     expected = MeanIoU(num_classes=num_classes, include_background=True, input_format="index")
@@ -48,7 +48,7 @@ def test_by_hand(tmp_path: Path) -> None:
     semantic = masks(tmp_path, truth, (*"abcde",))
     task = Segmentation("voc-seg", "demo", semantic, Answers("semantic", [*predicted]))
     # 0: 2 of {3 true + 1 wrong}, 1: 0 of {2 true + 1 wrong}, 2: 1 of 1; 3 and 4 are nowhere in the truth
-    scores = task.score(task.predict(shown(1)))
+    scores = task.score(task.predict(*shown(1)))
     assert scores["miou"] == pytest.approx((2 / 4 + 0 + 1) / 3) and scores["pixel_accuracy"] == pytest.approx(3 / 6)
     assert scores["miou_low"] == scores["miou"] == scores["miou_high"]
 
@@ -58,7 +58,7 @@ def test_interval_is_that_of_resampled_images(tmp_path: Path) -> None:
     truth = torch.tensor([[[0, 1]], [[0, 1]]])
     predicted = torch.tensor([[[0, 1]], [[1, 0]]], dtype=torch.uint8)
     task = Segmentation("voc-seg", "demo", masks(tmp_path, truth, (*"ab",)), Answers("semantic", [*predicted]))
-    scores = task.score(task.predict(shown(2)))
+    scores = task.score(task.predict(*shown(2)))
     assert (scores["miou"], scores["miou_low"], scores["miou_high"]) == (pytest.approx(1 / 3), 0.0, 1.0)
 
 
@@ -69,7 +69,7 @@ def test_classes_by_name(tmp_path: Path) -> None:
     network = Answers("semantic", [torch.tensor([[3, 2, 1, 0]], dtype=torch.uint8)],
                       ("Zebra", "couch", "dining table", "__background__"))  # fmt: skip
     task = Segmentation("voc-seg", "VOC2012 val", semantic, network)
-    (prediction,) = task.predict(shown(1))
+    (prediction,) = task.predict(*shown(1))
     assert from_png(prediction["png"]).tolist() == [[0, 1, 2, 0]] and task.score([prediction])["miou"] == 1
 
 
@@ -78,7 +78,7 @@ def test_no_background_to_become(tmp_path: Path) -> None:
     semantic = masks(tmp_path, torch.tensor([[[0, 0, 1, 2]]]), ("sky", "road", "unlabelled"), (2,))
     answer = torch.tensor([[1, 2, 0, 1]], dtype=torch.uint8)
     task = Segmentation("camvid-seg", "CamVid val", semantic, Answers("semantic", [answer], ("road", "sky", "water")))
-    scores = task.score(task.predict(shown(1)))
+    scores = task.score(task.predict(*shown(1)))
     assert scores["miou"] == pytest.approx((1 / 2 + 1) / 2) and scores["pixel_accuracy"] == pytest.approx(2 / 3)
     assert task.classes == {0: "sky", 1: "road"}
 
@@ -90,7 +90,7 @@ def test_part_of_the_classes(tmp_path: Path) -> None:
     answer = torch.tensor([[1, 2, 1, 0, 0, 2]], dtype=torch.uint8)
     network = Answers("semantic", [answer], ("background", "aeroplane", "person", "sofa"))
     task = Segmentation("coco-semseg", "COCO val2017", semantic, network, is_partial=True)
-    scores = task.score(task.predict(shown(1)))
+    scores = task.score(task.predict(*shown(1)))
     assert scores["miou"] == pytest.approx((2 / 3 + 1 + 1 / 2) / 3) and scores["pixel_accuracy"] == pytest.approx(4 / 5)
     assert task.classes[1] == "aeroplane"
     with pytest.raises(ValueError, match="net lacks classes of VOC2012 val: zebra, sky-other-merged;"):
@@ -104,14 +104,14 @@ def test_all_of_the_classes_although_a_part_would_do(tmp_path: Path) -> None:
     semantic = masks(tmp_path, torch.tensor([[[0, 1, 2]]]), ("unlabeled", "person", "zebra"), (0,))
     network = Answers("semantic", [torch.tensor([[0, 1, 0]], dtype=torch.uint8)], ("zebra", "person"))
     task = Segmentation("coco-semseg", "COCO val2017", semantic, network, is_partial=True)
-    assert task.score(task.predict(shown(1)))["miou"] == 1 and task.classes == {1: "person", 2: "zebra"}
+    assert task.score(task.predict(*shown(1)))["miou"] == 1 and task.classes == {1: "person", 2: "zebra"}
 
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
     answer = torch.zeros(3, 4, dtype=torch.uint8)
     task = Segmentation("voc-seg", "VOC", masks(tmp_path, torch.zeros(1, 4, 3), ("a",)), Answers("semantic", [answer]))
     with pytest.raises(ValueError, match=r"0.png differ in size \(4 x 3 and 3 x 4\)"):
-        task.score(task.predict(shown(1)))
+        task.score(task.predict(*shown(1)))
 
 
 def test_palette_masks_of_voc(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_palette_masks_of_voc(tmp_path: Path) -> None:
     semantic = SemanticImages([Path("0.jpg")], [tmp_path / "0.png"], (), (255,))
     answer = torch.tensor([[0, 15], [3, 15]], dtype=torch.uint8)
     task = Segmentation("voc-seg", "demo", semantic, Answers("semantic", [answer]))
-    assert task.score(task.predict(shown(1)))["miou"] == 1.0
+    assert task.score(task.predict(*shown(1)))["miou"] == 1.0

@@ -72,7 +72,7 @@ def devkit_ap(content: dict[str, Any], rows: list[dict[str, Any]], category: int
 def test_ap50_is_the_devkits(seed: int) -> None:
     content = voc_like(seed)
     task = VocDetection("voc-det", "VOC", as_images(content), Answers("detection", guesses(content)))
-    predictions = json.loads(json.dumps(task.predict(shown(30))))
+    predictions = json.loads(json.dumps(task.predict(*shown(30))))
     scores = task.score(predictions)
     rows = task.rows(predictions)
     expected = [devkit_ap(content, rows, category) for category in (2, 5, 7)]  # 9 has no objects
@@ -87,7 +87,7 @@ def test_coco_ap_leaves_difficult_objects_out_of_account(tmp_path: Any) -> None:
     scores = []
     for each in (content, plain):
         task = VocDetection("voc-det", "VOC", as_images(each), Answers("detection", guesses(content)))
-        predictions = task.predict(shown(30))
+        predictions = task.predict(*shown(30))
         scores.append(task.score(predictions))
     stats = plain_cocoeval(plain, task.rows(predictions), tmp_path).stats
     assert [scores[1]["ap"], scores[1]["coco_ap50"]] == [stats[0], stats[1]]

@@ -40,7 +40,7 @@ def words(value: Any) -> Iterator[str]:
 
 def test_sections(sections: list[dict[str, Any]]) -> None:
     names = [section["name"] for section in sections]
-    assert names == ["rate_task/coco-det", "rate_task/imagenet-cls", "full-reference qualities", "media", "training"]
+    assert names == ["rate_task/coco-det", "rate_task/imagenet-cls", "metrics", "media", "training"]
     chart, lines, points = sections[0]["panels"]
     assert chart["viewType"] == "Vega2" and chart["config"]["panelDefId"] == "wandb/lineseries/v0"
     assert chart["config"]["fieldSettings"] == {"step": "bpp", "lineKey": "curve", "lineVal": "score"}

@@ -47,7 +47,10 @@ TASKS = {
     "voc-seg": {"png": png(MASK)},
     "imagenet-cls": {"top5": [3, 1, 2, 0, 4]},
     "coco-seg": [instance(7, 0.9, (MASK > 0).astype(np.uint8)), instance(4, 0.5, np.ones((40, 60), np.uint8))],
+    "question": {"answer": "no"},
 }
+QUESTION = 'question: {"answer": "no"}'
+"""A guest's, as a caption."""
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def run(tmp_path: Path) -> RunFile:
             facts |= {} if bpp is None else {"bpp": bpp, "qualities": {"psnr": 30.0}}
             (folder / f"{i}.json").write_text(json.dumps(facts))
     classes = {"coco-det": {"1": "circle"}, "voc-seg": {"0": "background", "2": "square"}, "coco-seg": {"7": "star"},
-               "imagenet-cls": {"3": "triangle"}}  # fmt: skip
+               "imagenet-cls": {"3": "triangle"}, "question": {}}  # fmt: skip
     (tmp_path / "samples" / "classes.json").write_text(json.dumps(classes))
     with start_wandb(WandbConfig(mode="offline"), "a", {}, tmp_path, "eval", "codec / mse", [0.01]) as started:
         log_samples(tmp_path, "codec-mse")
@@ -75,9 +78,10 @@ def test_settings_are_steps_in_order_of_rate(run: RunFile) -> None:
     assert [sorted(row) for row in run.history] == [["samples/original", "samples/reconstruction"],
                                                     ["samples/reconstruction"]]  # fmt: skip
     captions = [row["samples/reconstruction"]["captions"] for row in run.history]
-    assert captions[0][0] == "0; 0.200 bpp, 30.00 dB; imagenet-cls: triangle"
-    assert captions[1][7] == "7; 0.400 bpp, 30.00 dB; imagenet-cls: triangle" and len(captions[1]) == NUM_SAMPLES
-    assert run.history[0]["samples/original"]["captions"][1] == "1; imagenet-cls: triangle"
+    assert captions[0][0] == f"0; 0.200 bpp, 30.00 dB; imagenet-cls: triangle; {QUESTION}"
+    assert captions[1][7] == f"7; 0.400 bpp, 30.00 dB; imagenet-cls: triangle; {QUESTION}"
+    assert len(captions[1]) == NUM_SAMPLES
+    assert run.history[0]["samples/original"]["captions"][1] == f"1; imagenet-cls: triangle; {QUESTION}"
 
 
 def test_boxes(run: RunFile) -> None:
