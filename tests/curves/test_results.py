@@ -50,7 +50,8 @@ def test_the_file_says_how_its_tasks_are_shown(make_results: Any, tmp_path: Path
     save_results(results, tmp_path / "results.json")
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["tasks"] == {
-        "counting": {"headline": "error", "label": "negated error", "subject": "Counting", "unit": "", "digits": 2}
+        "counting": {"headline": "error", "label": "negated error", "subject": "Counting", "unit": "", "digits": 2,
+                     "is_lower_better": False}
     }
     assert "headlines" not in content["points"][0]
     loaded = load_results(tmp_path / "results.json")
