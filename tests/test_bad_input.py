@@ -34,7 +34,8 @@ def photos(tmp_path: Path) -> Path:
 
 def folder_flags(folder: Path) -> list[str]:
     output = ["--output", str(folder.parent / "runs"), "--wandb.mode", "disabled"]
-    return ["--data", "folder", "--data_root", str(folder), *output]
+    offline = ["--mlclipsim.backbone", "demo"]  # the default's weights are fetched
+    return ["--data", "folder", "--data_root", str(folder), *output, *offline]
 
 
 def train(arguments: list[str]) -> int:

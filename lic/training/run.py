@@ -58,6 +58,8 @@ def train(config: TrainConfig, console: Console, program: str = "python train.py
     device = check_devices(config.trainer)
     precision = pick_precision(config.trainer.precision, device)
     config = with_widths(with_precision(config, precision))
+    if config.resume is not None:
+        check_resumable(Path(config.resume), config)
     images, held_out = training_images(config, console)
     console.print(f"{precision}", highlight=False, soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
@@ -170,7 +172,6 @@ def initial_codec(config: TrainConfig) -> Codec:
 def run_folder(config: TrainConfig) -> Path:
     """Return the run's folder: that of the checkpoint resumed, else a new one below `--output`."""
     if config.resume is not None:
-        check_resumable(Path(config.resume), config)
         return Path(config.resume).parent
     curve = Curve(config.codec, config.distortion, config.label)
     name = config.name or "-".join([curve.stem, *(f"{lmbda:g}" for lmbda in config.lmbdas)])

@@ -46,7 +46,7 @@ def test_help_and_mistakes_name_the_program(command: str, capsys: pytest.Capture
     other = f"lic {Path(command.split()[1]).stem}" if command.startswith("python") else "python"
     assert text.count(f"\n{command} --") >= 4 and f"\n{other} " not in text
     with pytest.raises(SystemExit):
-        called(command)(["--limit", "0"])
+        called(command)(["--eval.limit" if "train" in command else "--limit", "0"])
     assert capsys.readouterr().err.startswith(f"{command.removeprefix('python ')}: limit must be positive")
 
 

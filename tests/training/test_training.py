@@ -15,7 +15,7 @@ from rich.console import Console
 from lic.codecs import build_codec, load_codec
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
-from lic.distortions import MSE_SCALE, build_distortion
+from lic.distortions import MSE_SCALE, build_distortion, with_backbones
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
 from lic.settings.tracking import WandbConfig
@@ -119,7 +119,8 @@ def module(**changes: object) -> CodecTraining:
     torch.manual_seed(0)
     config = replace(SMALL, **changes)  # type: ignore[arg-type]
     codec = build_codec(config.codec, config.num_channels, config.num_latent_channels)
-    return CodecTraining(codec, build_distortion(config.distortion, MetricsConfig(config.mlclipsim)), config)
+    metrics = with_backbones(MetricsConfig(config.mlclipsim), is_demo=True)
+    return CodecTraining(codec, build_distortion(config.distortion, metrics), config)
 
 
 @pytest.mark.parametrize(("distortion", "warmup_mse"), [("mse", 0.5), ("mlclipsim", 1.0), ("mlclipsim", 0.0),
@@ -254,7 +255,7 @@ def test_two_processes_train_one_codec(tmp_path: Path) -> None:
 
 
 def test_ml_clipsim_settings_reach_the_metric() -> None:
-    training = module(mlclipsim=MLCLIPSimConfig(layers=[2], weights=[1, 0]))
+    training = module(mlclipsim=MLCLIPSimConfig("demo", layers=[2], weights=[1, 0]))
     assert training.distortion.metric.layers == [2]  # type: ignore[union-attr]
 
 

@@ -26,7 +26,7 @@ from lic.preferences.pcmp.files import PCMP, soft_label
 from lic.preferences.sets.opinions import Compared, Picture, PreferenceSet, Rated
 from lic.settings.metrics import MetricsConfig
 from lic.settings.preferences import BenchmarkConfig
-from tests.support import noise_image
+from tests.support import ON_DEMO, noise_image
 
 NUM_REFERENCES = 5
 QUALITIES = (90, 50, 10)
@@ -79,6 +79,7 @@ def _rows(folder: Path) -> dict[tuple[str, str, str], dict[str, str]]:
 
 def _run(preferences: PreferenceSet, folder: Path, metrics: list[str], **settings: Any) -> str:
     console = Console(file=io.StringIO(), width=120)
+    settings = {"metric": ON_DEMO, **settings}
     config = BenchmarkConfig(["drawn"], metrics, str(folder), resamples=200, device="cpu", **settings)
     folder.mkdir(exist_ok=True)
     benchmark.benchmark([("drawn", preferences)], config, console)
@@ -141,7 +142,7 @@ def test_other_settings_are_other_values(tmp_path: Path) -> None:
     from lic.settings.metrics import MLCLIPSimConfig
 
     _run(_sets(Reads()), tmp_path, ["psnr", "mlclipsim"])
-    one_layer = MetricsConfig(MLCLIPSimConfig(layers=[0]))
+    one_layer = MetricsConfig(MLCLIPSimConfig("demo", layers=[0]))
     _run(_sets(Reads()), tmp_path, ["psnr", "mlclipsim"], metric=one_layer)
     names = sorted(path.name.split(".")[0] for path in (tmp_path / "scores").glob("*"))
     assert names == ["drawn_mlclipsim", "drawn_mlclipsim", "drawn_psnr"]
