@@ -14,7 +14,7 @@ from lic.settings.tracking import WandbConfig
 class TrainerConfig:
     """What is handed to Lightning's Trainer unchanged."""
 
-    max_steps: int = 3000
+    max_steps: int = 2500
     """optimiser steps"""
     accelerator: str = "auto"
     """cpu, gpu, ..."""
