@@ -1,10 +1,11 @@
-"""Any frozen backbone's layers and embedding: open_clip's, timm's, torchvision's, the demo world's CLIP.
+"""Any frozen backbone's layers and embedding: open_clip's, timm's, torchvision's, and the two that ship.
 
     load_backbone("demo")(images, [0, 1, 2]).patches
 
 One grammar names it, here and in `--mlclipsim.backbone`, `--features.backbone`:
 
-    demo                                    checkpoints/demo/clip.safetensors
+    demo                                    checkpoints/demo/clip.safetensors, a CLIP that has seen drawn shapes only
+    photos                                  checkpoints/photos, the trunk of an ImageNet classifier: no CLIP
     open_clip:ViT-B-32-quickgelu/openai     a model's tag, or a local file
     timm:vit_small_patch14_dinov2           published weights; NAME/FILE: a local file of them
     timm:FILE.safetensors, FILE.safetensors with a YAML of the same stem (lic/backbones/description.py)
@@ -29,10 +30,11 @@ from lic.backbones.folding import fold_batch_norms
 from lic.backbones.layers import ClipLayers, Reader, TimmLayers, Tokens, TorchvisionLayers
 from lic.backbones.published import check_name, load_timm, load_timm_file, load_torchvision
 from lic.demo.networks import load_demo_clip
+from lic.embedded import embedded
 
-OFFLINE = ("timm:FILE.safetensors", "demo (drawn scenes only)")
+OFFLINE = ("photos (an ImageNet classifier, no CLIP)", "timm:FILE.safetensors", "demo (drawn scenes only)")
 """Backbones that need no network."""
-_ELSEWHERE = f"without it work the backbones {' and '.join(OFFLINE)}"
+_ELSEWHERE = f"without it work the backbones {', '.join(OFFLINE)}"
 
 
 class Features(NamedTuple):
@@ -143,6 +145,8 @@ def load_backbone(spec: str, input_px: int | None = None) -> Backbone:
     match kind:
         case "demo":
             return clip_backbone(load_demo_clip().visual, input_px)
+        case "photos":
+            return Backbone(_timm(str(embedded("checkpoints/photos/efficientnet_lite0.safetensors")), input_px))
         case "open_clip":
             name, _, weights = rest.partition("/")
             if not weights:
@@ -154,7 +158,7 @@ def load_backbone(spec: str, input_px: int | None = None) -> Backbone:
             return Backbone(_torchvision(rest, input_px))
     if spec.endswith(".safetensors"):
         return Backbone(_timm(spec, input_px))
-    raise ValueError(f"backbone '{spec}' is unknown; expected demo, open_clip:MODEL/TAG, timm:NAME, "
+    raise ValueError(f"backbone '{spec}' is unknown; expected demo, photos, open_clip:MODEL/TAG, timm:NAME, "
                      "timm:FILE.safetensors or torchvision:NAME (NAME/FILE for local weights)")
 
 

@@ -7,7 +7,7 @@ Its formula runs inside any backbone; with another than a CLIP's it is the formu
 h_lp is patch token p after layer l, g the global image embedding. The paper's layers and weights were not available to
 us: the defaults are four layers evenly spaced, the last included, and equal weights; both are settings. The demo
 encoder's are the stem and the stages of stride 4 and 8 alone: codecs trained against these served the tasks best, on
-scenes that no test uses (docs/experiments.md).
+scenes that no test uses (docs/experiments.md). Those of `photos` are the stages of stride 2 to 16; no embedding.
 
 What keeps it sound as a training loss:
 
@@ -25,7 +25,11 @@ from lic.backbones.features import Backbone, load_backbone
 from lic.distortions.cosine import one_minus_cos
 from lic.distortions.looking import clamp_unit, shift, tile
 
-DEMO_LAYERS, DEMO_WEIGHTS = (0, 1, 2), (1.0, 1.0, 1.0, 0.0)
+EMBEDDED: dict[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
+    "demo": ((0, 1, 2), (1.0, 1.0, 1.0, 0.0)),
+    "photos": ((0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0, 0.0)),
+}
+"""Layers and weights of the backbones that ship, unless others are asked for."""
 
 
 class Seen(NamedTuple):
@@ -81,11 +85,11 @@ class MLCLIPSim(nn.Module):
         Args:
             backbone, input_px: see `load_backbone`.
             layers: indices of the layers compared.
-            weights: one per layer, then the global embedding's; they are divided by their sum. Without both, `demo` has
-                defaults of its own.
+            weights: one per layer, then the global embedding's; they are divided by their sum. Without both, `demo` and
+                `photos` have defaults of their own.
         """
-        if backbone == "demo" and layers is None and weights is None:
-            layers, weights = DEMO_LAYERS, DEMO_WEIGHTS
+        if layers is None and weights is None:
+            layers, weights = EMBEDDED.get(backbone, (None, None))
         return cls(load_backbone(backbone, input_px), layers, weights).eval()
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:

@@ -11,6 +11,11 @@ from lic.distortions.default_backbone import PUBLISHED
 from lic.images import read_image
 from lic.metrics import ms_ssim, psnr_db
 
+_NOTES = {
+    "demo": "  (demo encoder: has seen no photograph)",
+    "photos": "  (the formula inside an ImageNet classifier: no CLIP)",
+}
+
 
 def main(argv: list[str]) -> None:
     """Print ML-CLIPSim, PSNR and MS-SSIM of two images of one size."""
@@ -38,5 +43,5 @@ def _similarity(backbone: str, reconstruction: Tensor, image: Tensor) -> str:
         return f"not measured: {error}"
     with torch.no_grad():
         similarity = metric(reconstruction, image).item()
-    note = "  (demo encoder: has seen no photograph)" if backbone == "demo" else ""
+    note = _NOTES.get(backbone, "")
     return f"{similarity:.4f}{note}"

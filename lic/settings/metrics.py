@@ -12,10 +12,11 @@ class MLCLIPSimConfig:
     """How ML-CLIPSim looks at images (lic/distortions/mlclipsim.py)."""
 
     backbone: str | None = None
-    """demo, open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors, torchvision:NAME (NAME/FILE: local weights); default
-    demo on the demo scenes, elsewhere open_clip:ViT-B-16-quickgelu/openai"""
+    """demo, photos (an ImageNet classifier that ships: no CLIP), open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors,
+    torchvision:NAME (NAME/FILE: local weights); default demo on the demo scenes, elsewhere
+    open_clip:ViT-B-16-quickgelu/openai"""
     layers: list[int] | None = None
-    """layers compared; default four, evenly spaced, the last included (demo: 0, 1, 2, without the embedding)"""
+    """layers compared; default four, evenly spaced, the last included (demo: 0, 1, 2; photos: 0 to 3; no embedding)"""
     weights: list[float] | None = None
     """one per layer, then the global embedding's; default all equal"""
     input_px: int | None = None
@@ -34,7 +35,7 @@ class FeaturesConfig:
     preset: FeaturesPreset = "lic"
     """what the settings below are unless given: ours, or those of Ghildyal et al. 2025"""
     backbone: str | None = None
-    """demo, open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors, torchvision:NAME; NAME/FILE: local weights"""
+    """demo, photos, open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors, torchvision:NAME; NAME/FILE for weights"""
     layers: list[int] | None = None
     """layers compared; default all"""
     distance: FeatureDistance | None = None

@@ -10,13 +10,14 @@ import pytest
 import timm
 import torch
 from open_clip.model import CLIPVisionCfg
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision import models
 
 from lic.backbones.features import Backbone, Source, load_backbone
 from lic.backbones.layers import ClipLayers, TimmLayers, TorchvisionLayers
 from lic.demo.networks import load_demo_clip
+from lic.embedded import embedded
 from lic.images import read_image
 
 REAL = os.environ.get("LIC_TEST_DATA")
@@ -65,6 +66,17 @@ def test_demo_gives_its_stages() -> None:
     assert_gives(backbone, [1, 4], image, hooked(visual, stages, (image - mean) / std), normalise=True)
     found = backbone(image, [1])
     assert found.patches[0].shape == (2, 1024, 64) and found.extra[0].shape == (2, 0, 64)
+
+
+def test_photos_gives_the_stages_of_efficientnet_lite0() -> None:
+    backbone = load_backbone("photos")
+    assert (backbone.num_layers, backbone.input_px) == (5, 224)
+    network = timm.create_model("tf_efficientnet_lite0")
+    weights = load_file(embedded("checkpoints/photos/efficientnet_lite0.safetensors"))
+    network.load_state_dict(weights)  # cast to fp32
+    image = noise(224)
+    stages = [network.get_submodule(place) for place in ("blocks.0", "blocks.6")]
+    assert_gives(backbone, [0, 4], image, hooked(network, stages, (image - 0.5) / 0.5), normalise=True)
 
 
 def test_clip_vit_gives_its_blocks_with_the_class_token_apart() -> None:
@@ -203,7 +215,7 @@ def test_stays_frozen_and_in_eval_mode() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("dmo", "backbone 'dmo' is unknown; expected demo, open_clip:MODEL/TAG, timm:NAME"),
+        ("dmo", "backbone 'dmo' is unknown; expected demo, photos, open_clip:MODEL/TAG, timm:NAME"),
         ("open_clip:ViT-B-32", "names no weights; expected open_clip:MODEL/TAG"),
         ("open_clip:ViT-B-32/openai", "are for the encoder ViT-B-32-quickgelu, not ViT-B-32"),
         ("open_clip:ViT-B-32-quickgelu/openai", "605 MB as float32"),

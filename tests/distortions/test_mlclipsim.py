@@ -20,7 +20,7 @@ from lic.distortions import MLCLIPSim, build_distortion, build_mlclipsim, with_b
 from lic.distortions.cosine import one_minus_cos
 from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.looking import clamp_unit, shift, tile
-from lic.distortions.mlclipsim import DEMO_WEIGHTS
+from lic.distortions.mlclipsim import EMBEDDED
 from lic.settings.metrics import FeaturesConfig, MetricsConfig, MLCLIPSimConfig
 from tests.support import ON_DEMO
 
@@ -230,7 +230,7 @@ def test_another_input_size_interpolates_positions(scenes: Tensor) -> None:
 
 
 def test_convolutions_take_any_input_size(metric: MLCLIPSim, scenes: Tensor) -> None:
-    quarters = MLCLIPSim(load_backbone("demo", 64), metric.layers, DEMO_WEIGHTS).eval()
+    quarters = MLCLIPSim(load_backbone("demo", 64), *EMBEDDED["demo"]).eval()
     assert quarters.backbone.input_px == 64
     with torch.no_grad():
         assert quarters(scenes, scenes).tolist() == [1.0] * 4
@@ -274,8 +274,8 @@ def test_local_file_of_open_clip_weights(tmp_path: Path) -> None:
         ("open_clip:ViT-Z/openai", "encoder 'ViT-Z' is unknown to open_clip"),
         ("open_clip:ViT-B-16/nowhere.pt", "neither a file nor an open_clip tag"),
         ("open_clip:ViT-B-16/openai", "QuickGELU mismatch"),
-        (PUBLISHED, r"weights 'openai' of ViT-B-16-quickgelu cannot be loaded.*work: timm:FILE.safetensors, demo"),
-        ("openai", "backbone 'openai' is unknown; expected demo, open_clip:MODEL/TAG"),
+        (PUBLISHED, r"weights 'openai' of ViT-B-16-quickgelu cannot be loaded.*work: photos \(an Im"),
+        ("openai", "backbone 'openai' is unknown; expected demo, photos, open_clip:MODEL/TAG"),
     ],
 )
 def test_unknown_weights_are_one_line(backbone: str, message: str) -> None:
@@ -364,3 +364,12 @@ def test_fitted_weights_from_their_file(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(ValueError, match="is not a file of"):
         build_mlclipsim(MLCLIPSimConfig(fitted=str(path)))
+
+
+def test_photos_compares_its_first_four_layers_and_follows_quality() -> None:
+    metric = MLCLIPSim.from_pretrained("photos")
+    assert metric.layers == [0, 1, 2, 3] and not metric.has_embedding
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    distances = [metric.distance((image + sigma * noise).clamp(0, 1), image).item() for sigma in (0, 0.02, 0.1)]
+    assert distances[0] < 1e-6 < distances[1] < distances[2]

@@ -263,8 +263,8 @@ def test_photographs(tmp_path: Path) -> None:
     columns = tmp_path / "columns.yaml"
     columns.write_text("manifest: labels.csv\ndistorted: img\nreference: src\nopinion: quality\nbetter: higher\n")
     command.main(["benchmark", "--sets", f"mpd:{folder}", "--columns", str(columns), "--metrics", "psnr", "ms-ssim",
-                  "mlclipsim", "--metric.mlclipsim.backbone", "demo", "--out", str(tmp_path / "out"), "--resamples", "100",
-                  ])  # fmt: skip
+                  "mlclipsim", "--metric.mlclipsim.backbone", "demo", "--out", str(tmp_path / "out"),
+                  "--resamples", "100"])  # fmt: skip
     rows = _rows(tmp_path / "out")
     assert float(rows["MS-SSIM", "all", "srcc"]["value"]) > 0.9
     assert float(rows["PSNR", "all", "plcc_logistic4"]["value"]) > float(rows["PSNR", "all", "plcc"]["value"])
