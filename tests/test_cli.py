@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+import lic
 from lic import __main__
 from lic.cli import command_line, parse_config, reporting_mistakes, save_config, with_resumed_config
 from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
@@ -335,6 +336,14 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
+
+
+def test_lic_gives_a_notebook_what_it_needs_and_imports_it_when_used() -> None:
+    code = "import lic, sys; print('torch' in sys.modules, *(getattr(lic, name).__name__ for name in lic.__all__))"
+    done = run("-c", code)
+    assert done.stdout.split() == ["False", *lic.__all__]
+    with pytest.raises(AttributeError, match="module 'lic' has no attribute 'encod'"):
+        _ = lic.encod
 
 
 def test_settings_import_no_torch() -> None:

@@ -120,7 +120,7 @@ def _run(command: list[str]) -> None:
     assert runpy.run_path(str(ROOT / command[1]))["main"](arguments) == 0
 
 
-@pytest.mark.parametrize("name", ["streams.md", "metrics.md"])
+@pytest.mark.parametrize("name", ["streams.md", "metrics.md", "api.md"])
 def test_python_runs(name: str) -> None:
     image, reconstruction = noise_image(0, 128, 128), noise_image(1, 128, 128)
     codec = load_codec(SHIPPED_FOLDER / f"{SHIPPED[1]}.safetensors")

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lic.codecs.build import build_codec
 from lic.codecs.codec import Codec
-from lic.embedded import embedded
+from lic.embedded import embedded, here_or_embedded
 from lic.settings.names import CodecName
 
 SHIPPED = embedded("checkpoints/demo/codecs")
@@ -93,12 +93,13 @@ _DAMAGE = (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, OSErro
            ValueError, AttributeError)  # fmt: skip  # what the readers trip over
 
 
-def load_codec(path: Path) -> LoadedCodec:
+def load_codec(path: str | Path) -> LoadedCodec:
     """Return the codec of a .safetensors file or of a Lightning .ckpt, on the CPU, in eval mode.
 
     Raises:
         ValueError: in one line: no such file, damaged, not a codec's, or of an unknown codec.
     """
+    path = here_or_embedded(str(path))
     if not path.is_file():
         raise ValueError(f"checkpoint {path} does not exist")
     try:

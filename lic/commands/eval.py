@@ -26,7 +26,7 @@ def main(argv: Sequence[str], program: str = PROGRAM) -> int:
     with reporting_mistakes(name):
         from rich.console import Console  # after the settings, so that --help and mistakes answer at once
 
-        from lic.evaluation.run import evaluate_all
+        from lic.evaluation.run import evaluate
 
-        evaluate_all(config, Console())
+        evaluate(config, Console())
         return 0

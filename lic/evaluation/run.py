@@ -25,8 +25,20 @@ from lic.settings.metrics import MetricsConfig
 from lic.tracking.curves import log_evaluation
 
 
-def evaluate_all(config: EvalConfig, console: Console) -> None:
-    """Run an evaluation and print, write and log what comes of it; one process of those that `torchrun` starts."""
+def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Results]]:
+    """Run an evaluation; print, write and log what comes of it; one process of those that `torchrun` starts.
+
+    Args:
+        config: every setting of `eval.py`.
+        console: where progress and tables go; default standard output.
+
+    Returns:
+        for each data set the results files' contents, a curve each.
+
+    Raises:
+        ValueError: in one line: data, networks or checkpoints that are missing or do not fit.
+    """
+    console = console or Console()
     shard = join_processes()
     console.quiet = shard.rank > 0
     device = pick_device(config.device)
@@ -39,12 +51,15 @@ def evaluate_all(config: EvalConfig, console: Console) -> None:
     place(rate_tasks, Path(config.output), None if config.save_images else NUM_SAMPLES)
     for rate_task in rate_tasks:
         _ = rate_task.ceiling  # whatever is wrong with networks or labels shows before the first image is coded
+    judged: list[list[Results]] = []
     for rate_task in rate_tasks:
-        results = rate_task.results(coders)
+        results = list(rate_task.results(coders))
+        judged.append(results)
         if shard.rank == 0:
             paths = _publish(results, rate_task, console)
             checkpoints = checkpoint_files(config.checkpoint)
             log_evaluation(config.wandb, rate_task.config, results, paths, checkpoints, console)
+    return judged
 
 
 def _publish(results: Sequence[Results], rate_task: RateTask, console: Console) -> Sequence[Path]:

@@ -45,14 +45,15 @@ HARMLESS = (
 )
 
 
-def train(config: TrainConfig, console: Console, program: str = "python train.py") -> int:
+def train(config: TrainConfig, console: Console | None = None, program: str = "python train.py") -> int:
     """Train a codec, or go on training it, and have it judged; return the exit code (130 after Ctrl-C).
 
     Args:
         config: every setting.
-        console: where progress and tables go.
+        console: where progress and tables go; default standard output.
         program: how the user calls it.
     """
+    console = console or Console()
     is_first = not getattr(rank_zero_only, "rank", 0)  # of the processes of a distributed training
     console.quiet |= not is_first
     device = check_devices(config.trainer)

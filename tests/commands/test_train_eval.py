@@ -33,7 +33,7 @@ def test_train(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", ["python eval.py", "lic eval"])
 def test_eval(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
-    monkeypatch.setattr("lic.evaluation.run.evaluate_all", lambda config, _: calls.append(config))
+    monkeypatch.setattr("lic.evaluation.run.evaluate", lambda config, _: calls.append(config))
     assert not called(command)(["--task", "coco-det"])
     assert calls == [EvalConfig(task=["coco-det"])]
 

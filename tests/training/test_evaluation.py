@@ -70,10 +70,10 @@ def test_during_the_training_and_at_its_end(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_same_numbers_as_lic_eval(tmp_path: Path) -> None:
-    from lic.evaluation.run import evaluate_all
+    from lic.evaluation.run import evaluate
 
     folder = trained(replace(SMALL, eval=TrainingEvalConfig(limit=2)), tmp_path)
-    evaluate_all(
+    evaluate(
         EvalConfig(checkpoint=[str(folder)], baseline=[], limit=2, output=str(tmp_path / "eval"), device="cpu",
                    wandb=WandbConfig(mode="disabled")),
         Console(quiet=True),
