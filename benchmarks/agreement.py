@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
     print("| codec | decoder | refused | largest difference |\n|---|---|---:|---:|")
     for path in arguments.checkpoint:
         codec = load_codec(path).codec
-        point = max(codec.lmbdas, default=None)
+        point = max(codec.grid, default=None)
         coded = [codec.compress(image, point) for image in images]
         pairs = zip(coded, images, strict=True)
         reference = [codec.decompress(each, *image.shape[-2:], point) for each, image in pairs]

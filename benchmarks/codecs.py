@@ -28,7 +28,7 @@ from compressai.registry import MODELS
 from torch import Tensor, nn
 
 from lic.codecs import Codec, build_codec
-from lic.codecs.build import has_one_width, published_widths
+from lic.codecs.build import codec_card
 from lic.codecs.convert import convert_mlicpp
 from lic.images import crop_to, pad_to_multiple
 
@@ -74,9 +74,10 @@ def realistic(name: Any) -> Codec:
     Channel c has the standard deviation 4 exp(-c / 12) + 0.05, and the hyperprior predicts about that.
     """
     torch.manual_seed(0)
-    codec = build_codec(name, *published_widths(name)).eval()
+    codec = build_codec(name).eval()
     codec.centre_quantiles()
-    wanted = 4 * torch.exp(-torch.arange(published_widths(name)[1]) / 12) + 0.05
+    num_latent_channels = list(codec_card(name).options.values())[-1]
+    wanted = 4 * torch.exp(-torch.arange(num_latent_channels) / 12) + 0.05
     last = _last_convolution(codec.network.g_a)
     latent = codec.network.g_a(noise(256, 256))
     last.weight *= (wanted / latent.std((0, 2, 3)))[:, None, None, None]
@@ -94,8 +95,7 @@ def _last_convolution(layers: nn.Module) -> Any:
 
 def stock(name: str, codec: Codec) -> nn.Module:
     """Return CompressAI's own network with the weights of ours."""
-    widths = published_widths(name)  # type: ignore[arg-type]  # any name of the command line
-    network: nn.Module = MODELS[name](*widths[: 1 if has_one_width(name) else 2])  # type: ignore[arg-type]  # the same
+    network: nn.Module = MODELS[name](*codec_card(name).options.values())
     network.load_state_dict(codec.network.state_dict())
     network.update(force=True)  # type: ignore[operator]  # CompressAI's method
     return network.eval()

@@ -40,7 +40,7 @@ from rich.console import Console
 from torch import Tensor
 
 from lic.codecs import build_codec
-from lic.codecs.build import has_one_width, published_widths
+from lic.codecs.build import codec_card
 from lic.data.crops import Crop
 from lic.distortions import MLCLIPSim, build_distortion, with_backbones
 from lic.distortions.looking import tile
@@ -68,8 +68,8 @@ def main() -> None:
     parser.add_argument("--only", choices=SIDES, help="print the peak memory of one side's steps, in MiB")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    n, m = published_widths(options.codec)
-    options.num_channels, options.num_latent_channels = options.num_channels or n, options.num_latent_channels or m
+    widths = codec_card(options.codec).choose(options.num_channels, options.num_latent_channels)
+    options.num_channels, options.num_latent_channels = widths["num_channels"], widths.get("num_latent_channels")
     if options.only:
         Turns(options, [options.only], 2)
         unit = 1024**2 if sys.platform == "darwin" else 1024
@@ -180,8 +180,8 @@ def optimizer_seconds(options: argparse.Namespace, name: OptimizerName, num_step
 def theirs(options: argparse.Namespace, image: Tensor) -> Iterator[None]:
     """Take the steps of CompressAI's `examples/train.py`."""
     torch.manual_seed(0)
-    widths = options.num_channels, options.num_latent_channels
-    network: Any = MODELS[options.codec](*widths[: 1 if has_one_width(options.codec) else 2]).train()
+    widths = codec_card(options.codec).choose(options.num_channels, options.num_latent_channels)
+    network: Any = MODELS[options.codec](*widths.values()).train()
     net, auxiliary = ({"type": "Adam", "lr": rate} for rate in (1e-4, 1e-3))
     optimizers = net_aux_optimizer(network, {"net": net, "aux": auxiliary})
     criterion = RateDistortionLoss(lmbda=1e-2)

@@ -8,6 +8,8 @@ from lic.settings.metrics import MetricsConfig
 
 ON_DEMO = with_backbones(MetricsConfig(), is_demo=True)
 """The metrics' settings with the embedded encoder named."""
+SMALL = {"num_channels": 8, "num_latent_channels": 12}
+"""Options of a codec that is built in no time."""
 SMALLER_WORLD = "16,24"
 """LIC_SCENES of tests for which 64 training scenes are too many, or 16 validation scenes too few."""
 TRAIN = ["--trainer.max_steps", "2", "--num_channels", "8", "--num_latent_channels", "12", "--batch_size", "2",

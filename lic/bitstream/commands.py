@@ -121,12 +121,12 @@ def choose_checkpoint(checkpoints: Sequence[Path], lmbda: float | None) -> Path:
 
 def _offers(codec: LoadedCodec, lmbda: float) -> bool:
     own = codec.header.lmbda
-    return min(own) <= lmbda <= max(own) if codec.codec.lmbdas else lmbda in own
+    return min(own) <= lmbda <= max(own) if codec.codec.grid else lmbda in own
 
 
 def _offer(codec: LoadedCodec) -> str:
     own = codec.header.lmbda
-    return f"{codec.header.codec} {min(own):g}" + (f" .. {max(own):g}" if codec.codec.lmbdas else "")
+    return f"{codec.header.codec} {min(own):g}" + (f" .. {max(own):g}" if codec.codec.grid else "")
 
 
 def _checkpoints(patterns: Sequence[str] | None) -> tuple[Path, ...]:

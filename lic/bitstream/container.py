@@ -99,7 +99,7 @@ def encode_with_estimate(image: Tensor, codec: LoadedCodec, lmbda: float | None 
         raise ValueError(f"a .lic stream holds 1 x 1 to 65535 x 65535 px, got {width} x {height}")
     point = operating_point(codec, lmbda)
     with _bounded_memory(codec.codec, height * width):
-        coded = codec.codec.compress(image.to(codec.codec.device), point if codec.codec.lmbdas else None)
+        coded = codec.codec.compress(image.to(codec.codec.device), point if codec.codec.grid else None)
     header = _HEADER.pack(MAGIC, VERSION, SRGB, coded.num_threads, codec.fingerprint, point, height, width, bytes(4))
     fields = header[:_CHECK_AT]
     content = fields + _bind(coded.check, fields) + coded.string
@@ -115,7 +115,7 @@ def operating_point(codec: LoadedCodec, lmbda: float | None) -> float:
     own = codec.header.lmbda
     if lmbda is None:
         lmbda = sorted(own)[len(own) // 2]
-    elif not codec.codec.lmbdas and lmbda not in own:
+    elif not codec.codec.grid and lmbda not in own:
         raise ValueError(f"this {codec.header.codec} codes at lmbda {own[0]:g} only, not at {lmbda:g}")
     return float(np.float16(lmbda))
 
@@ -160,7 +160,7 @@ def decode(stream: bytes, codec: LoadedCodec | None = None, max_pixels: int = MA
     elif codec.fingerprint != header.fingerprint:
         raise BitstreamError(f"coded with checkpoint {header.fingerprint.hex()}, not with {codec.fingerprint.hex()}")
     coded = CodedImage(stream[_HEADER.size : -_CHECKSUM_BYTES], header.check, header.num_threads)
-    point = header.lmbda if codec.codec.lmbdas else None
+    point = header.lmbda if codec.codec.grid else None
     try:
         with _bounded_memory(codec.codec, header.height * header.width):
             return codec.codec.decompress(coded, header.height, header.width, point)

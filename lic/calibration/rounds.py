@@ -4,9 +4,10 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -32,8 +33,10 @@ class Settings:
         steps: of each training.
         seed: of crops and noise.
         precision: of the trainings.
-        num_scenes: there are to train on.
+        num_scenes: images there are to train on.
         num_measured: of them, whose rates are averaged.
+        crop_px: side of the training crops.
+        data: what the images are.
     """
 
     checkpoint_sha256: str
@@ -42,6 +45,8 @@ class Settings:
     precision: str
     num_scenes: int
     num_measured: int
+    crop_px: int = 128
+    data: str = "demo scenes"
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Calibration:
         reference_bpp: what mse gives at each lmbda.
         probe: the scale found without training at each lmbda; None where a larger gain lowers no distortion.
         rounds: in order; at least one once anything is known.
+        metric: the distortion's own settings; empty where it has none.
     """
 
     distortion: str
@@ -69,6 +75,7 @@ class Calibration:
     reference_bpp: list[float]
     probe: list[float | None]
     rounds: list[Round]
+    metric: dict[str, Any] = field(default_factory=dict)
 
     def ratios(self, one: Round) -> list[float]:
         """Return bpp / reference at each lmbda."""
@@ -128,8 +135,9 @@ def write_calibration(found: Calibration, settings: Settings, command: str, fold
     """Write `folder/DISTORTION.json` atomically: the best round first, then what it was chosen from, and how."""
     best = found.best
     content = {
-        "distortion": found.distortion, "scale": best.scale, "lmbda": found.lmbda, "bpp": best.bpp,
-        "reference_bpp": found.reference_bpp, "ratio": found.ratios(best), "within_15_percent": found.within,
+        "distortion": found.distortion, "scale": best.scale, "metric": found.metric, "lmbda": found.lmbda,
+        "bpp": best.bpp, "reference_bpp": found.reference_bpp, "ratio": found.ratios(best),
+        "within_15_percent": found.within,
         "probe": found.probe, "rounds": [{**dataclasses.asdict(r), "ratio": found.ratios(r)} for r in found.rounds],
         "settings": dataclasses.asdict(settings), "environment": read_environment(), "command": command,
     }  # fmt: skip
@@ -137,8 +145,16 @@ def write_calibration(found: Calibration, settings: Settings, command: str, fold
     write_file((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), file_of(folder, found.distortion))
 
 
-def read_calibration(distortion: str, settings: Settings, folder: Path) -> Calibration | None:
+def read_calibration(
+    distortion: str, settings: Settings, folder: Path, metric: dict[str, Any] | None = None
+) -> Calibration | None:
     """Return what `write_calibration` wrote; None where it has not.
+
+    Args:
+        distortion: its name.
+        settings: that the file must have been made with.
+        folder: of the file.
+        metric: the distortion's own settings, that the file must have been made with, too.
 
     Raises:
         ValueError: in one line: it is no such file, or was made with other settings.
@@ -150,13 +166,15 @@ def read_calibration(distortion: str, settings: Settings, folder: Path) -> Calib
         content = json.loads(path.read_text(encoding="utf-8"))
         there = Settings(**content["settings"])
         rounds = [Round(one["scale"], one["bpp"]) for one in content["rounds"]]
-        found = Calibration(distortion, content["lmbda"], content["reference_bpp"], content["probe"], rounds)
+        found = Calibration(distortion, content["lmbda"], content["reference_bpp"], content["probe"], rounds,
+                            dict(content.get("metric", {})))  # fmt: skip
         is_whole = all(len(one.bpp) == len(found.lmbda) == len(found.reference_bpp) for one in rounds)
         require(is_whole and len(rounds) > 0, "rounds or rates are missing")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a file of `python -m lic calibrate` ({error!r}): move it away") from error
-    theirs, ours = (dataclasses.asdict(each) for each in (there, settings))
-    differing = [f"{name} {theirs[name]}, not {ours[name]}" for name in ours if theirs[name] != ours[name]]
+    theirs = dataclasses.asdict(there) | found.metric
+    ours = dataclasses.asdict(settings) | (metric or {})
+    differing = [f"{name} {theirs.get(name)}, not {ours[name]}" for name in ours if theirs.get(name) != ours[name]]
     require(not differing, f"{path} was made with {'; '.join(differing)}: give the same, another -o, or move it away")
     return found
 

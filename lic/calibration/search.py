@@ -1,6 +1,7 @@
 """The trainings and measurements of `python -m lic calibrate`; the method is in lic/calibration/command.py."""
 
 import dataclasses
+import itertools
 import math
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 from torch import Tensor
+from torchvision.transforms.v2.functional import center_crop
 
 from lic.calibration.rounds import (
     Calibration,
@@ -20,18 +22,18 @@ from lic.calibration.rounds import (
     read_calibration,
     write_calibration,
 )
-from lic.codecs import SHIPPED, Codec, load_codec
-from lic.codecs.build import is_variable_rate
+from lic.codecs import PHOTOS, SHIPPED, Codec, load_codec
+from lic.codecs.build import codec_card
 from lic.codecs.checkpoint import LoadedCodec
 from lic.data.subset import subset
 from lic.device import pick_precision
 from lic.distortions import MSE_SCALE, Distortion, build_distortion, with_backbones
+from lic.distortions.scale import settings_of
 from lic.embedded import here_or_embedded
 from lic.images import read_image
 from lic.settings import require
 from lic.settings.calibrate import CalibrateConfig
 from lic.settings.metrics import MetricsConfig
-from lic.settings.names import DistortionName
 from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig
 from lic.tracking.runs import finish_wandb, start_wandb
@@ -39,11 +41,10 @@ from lic.training.callbacks import LastCheckpoint, StepProgress
 from lic.training.module import CodecTraining
 from lic.training.run import check_devices, fit, initial_codec, training_images
 
-NUM_MEASURED = 200
-BATCH = 25  # scenes measured at a time
+BATCH = 25  # images measured at a time
+MEASURED_PX = 512  # of larger images the middle
 SPREAD = 0.15
 LEARNING_RATE = 5e-4  # the default throws a trained codec back by 10 dB
-BATCH_SIZE = 8  # scenes in a training step
 NUM_LINES = 4  # of progress in each training, where the output is no terminal
 
 
@@ -54,7 +55,8 @@ class Bench:
     Attributes:
         training: the settings of every training but its distortion.
         images: to train on.
-        scenes: (N, 3, H, W), some of them, whole, whose rates are averaged.
+        measured: some of them, whose rates are averaged, in batches of one size, (N, 3, H, W).
+        metrics: settings of the distortions, with their backbones named.
         device: of the measurements.
         settings: what is written beside the results.
         command: that was given, to be written beside them.
@@ -64,7 +66,8 @@ class Bench:
 
     training: TrainConfig
     images: list[Path]
-    scenes: Tensor
+    measured: list[Tensor]
+    metrics: MetricsConfig
     device: torch.device
     settings: Settings
     command: str
@@ -85,11 +88,13 @@ def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
         KeyboardInterrupt: after Ctrl-C in a training; the rounds before it are kept.
     """
     device = check_devices(config.trainer)
-    path = SHIPPED / "mbt2018-mean-vbr-mse.safetensors" if config.init is None else here_or_embedded(config.init)
+    shipped = SHIPPED if config.data == "scenes" else PHOTOS
+    path = here_or_embedded(config.init) if config.init is not None else shipped / "mbt2018-mean-vbr-mse.safetensors"
     loaded = load_codec(path)
     check_start(path, loaded)
-    distortions = build_all(list(dict.fromkeys(config.distortion)), console)
-    bench = _bench(config, path, loaded, device, command, console)
+    metrics = with_backbones(MetricsConfig(config.mlclipsim, config.features), config.data == "scenes")
+    distortions = build_all(list(dict.fromkeys(config.distortion)), metrics, console)
+    bench = _bench(config, path, loaded, metrics, device, command, console)
     reference = _reference(bench, loaded.codec)
     found = []
     for name, distortion in distortions.items():
@@ -105,15 +110,15 @@ def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
 def check_start(path: Path, loaded: LoadedCodec) -> None:
     """Refuse, in one line, a checkpoint that holds no grid or was trained for something else than mse."""
     header = loaded.header
-    require(is_variable_rate(header.codec) and len(header.lmbda) > 1,
+    require(codec_card(header.codec).has_grid and len(header.lmbda) > 1,
             f"checkpoint {path} is of {header.codec} for lmbda {' '.join(f'{one:g}' for one in header.lmbda)}; "
             "calibrate starts from a variable-rate one (-vbr) with a grid of them")
     require(header.distortion == "mse",
             f"checkpoint {path} was trained for {header.distortion}; calibrate starts from one trained for mse")
 
 
-def build_all(names: Sequence[DistortionName], console: Console) -> dict[DistortionName, Distortion]:
-    """Return the distortions; print in one line what cannot be had.
+def build_all(names: Sequence[str], metrics: MetricsConfig, console: Console) -> dict[str, Distortion]:
+    """Return the distortions by name or guest's file; print in one line what cannot be had.
 
     Raises:
         ValueError: none can be had.
@@ -121,7 +126,7 @@ def build_all(names: Sequence[DistortionName], console: Console) -> dict[Distort
     built = {}
     for name in names:
         try:
-            built[name] = build_distortion(name, with_backbones(MetricsConfig(), is_demo=True))
+            built[name] = build_distortion(name, metrics)
         except ValueError as error:
             console.print(f"{name} is left out: {error}", highlight=False, markup=False, soft_wrap=True)
     require(len(built) > 0, f"none of these distortions can be had here: {', '.join(names)}")
@@ -129,25 +134,40 @@ def build_all(names: Sequence[DistortionName], console: Console) -> dict[Distort
 
 
 def _bench(
-    config: CalibrateConfig, path: Path, loaded: LoadedCodec, device: torch.device, command: str, console: Console
+    config: CalibrateConfig,
+    path: Path,
+    loaded: LoadedCodec,
+    metrics: MetricsConfig,
+    device: torch.device,
+    command: str,
+    console: Console,
 ) -> Bench:
     header = loaded.header
     precision = pick_precision(config.trainer.precision, device)
     trainer = dataclasses.replace(config.trainer, precision=precision.name)
     training = TrainConfig(
-        lmbda=header.lmbda, distortion="mse", codec=header.codec, num_channels=header.num_channels,
-        num_latent_channels=header.num_latent_channels, init=str(path), single_rate=0.0, warmup_mse=0.0,
-        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=config.seed,
-        wandb=WandbConfig(mode="disabled"),
+        lmbda=header.lmbda, distortion="mse", codec=header.codec, init=str(path), single_rate=0.0, warmup_mse=0.0,
+        num_channels=header.options["num_channels"], num_latent_channels=header.options["num_latent_channels"],
+        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=config.batch_size, seed=config.seed,
+        data=config.data, data_root=config.data_root, crop_px=config.crop_px, wandb=WandbConfig(mode="disabled"),
         trainer=trainer,
     )  # fmt: skip
     images = training_images(training, console)[0]
     console.print(f"{precision}", highlight=False, soft_wrap=True)
-    measured = [images[i] for i in subset([image.name for image in images], NUM_MEASURED)]
+    measured = [images[i] for i in subset([image.name for image in images], config.limit)]
     settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, precision.name,
-                        len(images), len(measured))  # fmt: skip
-    scenes = torch.cat([read_image(image) for image in measured])
-    return Bench(training, images, scenes, device, settings, command, Path(config.output).expanduser(), console)
+                        len(images), len(measured), config.crop_px,
+                        "demo scenes" if config.data == "scenes" else Path(str(config.data_root)).name)  # fmt: skip
+    return Bench(training, images, _batches(measured), metrics, device, settings, command,
+                 Path(config.output).expanduser(), console)
+
+
+def _batches(images: Sequence[Path]) -> list[Tensor]:
+    """Return the middles of images, at most `MEASURED_PX` a side, those of one size together."""
+    middles = [read_image(image) for image in images]
+    middles = [center_crop(image, [min(side, MEASURED_PX) for side in image.shape[-2:]]) for image in middles]
+    groups = itertools.groupby(sorted(middles, key=lambda image: image.shape), key=lambda image: image.shape)
+    return [batch for _, group in groups for batch in torch.cat(list(group)).split(BATCH)]
 
 
 def _reference(bench: Bench, start: Codec) -> Calibration:
@@ -156,20 +176,21 @@ def _reference(bench: Bench, start: Codec) -> Calibration:
     if found is None:
         distortion = build_distortion("mse", MetricsConfig())
         bpp = train_and_measure("mse", distortion, bench)
-        probe = probe_scales(start, distortion, bench.scenes, bench.device)
-        found = Calibration("mse", list(start.lmbdas), bpp, probe, [Round(MSE_SCALE, bpp)])
+        probe = probe_scales(start, distortion, bench.measured, bench.device)
+        found = Calibration("mse", list(start.grid), bpp, probe, [Round(MSE_SCALE, bpp)])
         write_calibration(found, bench.settings, bench.command, bench.folder)
     return found
 
 
 def _calibrate_one(
-    name: DistortionName, distortion: Distortion, reference: Calibration, most_rounds: int, start: Codec, bench: Bench
+    name: str, distortion: Distortion, reference: Calibration, most_rounds: int, start: Codec, bench: Bench
 ) -> Calibration:
     """Return a distortion's calibration, gone on with from its file and written after each round."""
-    found = read_calibration(name, bench.settings, bench.folder)
+    own = settings_of(distortion.name, bench.metrics)
+    found = read_calibration(distortion.name, bench.settings, bench.folder, own)
     if found is None:
-        probe = probe_scales(start, distortion, bench.scenes, bench.device)
-        found = Calibration(name, reference.lmbda, reference.reference_bpp, probe, [])
+        probe = probe_scales(start, distortion, bench.measured, bench.device)
+        found = Calibration(distortion.name, reference.lmbda, reference.reference_bpp, probe, [], own)
     found = dataclasses.replace(found, reference_bpp=reference.reference_bpp)
     first = distortion.scale
     while not found.is_done(most_rounds):
@@ -179,7 +200,7 @@ def _calibrate_one(
     return found
 
 
-def train_and_measure(name: DistortionName, distortion: Distortion, bench: Bench) -> list[float]:
+def train_and_measure(name: str, distortion: Distortion, bench: Bench) -> list[float]:
     """Return the mean bits per pixel at each lmbda after a training for a distortion at its present scale.
 
     Raises:
@@ -198,7 +219,8 @@ def train_and_measure(name: DistortionName, distortion: Distortion, bench: Bench
         finish_wandb(bench.console)
     if last.is_interrupted:
         raise KeyboardInterrupt
-    rates = [mean_rate_distortion(module.codec, None, bench.scenes, lmbda, bench.device)[0] for lmbda in config.lmbdas]
+    codec, batches, device = module.codec, bench.measured, bench.device
+    rates = [mean_rate_distortion(codec, None, batches, lmbda, device)[0] for lmbda in config.lmbdas]
     require(all(math.isfinite(rate) and rate > 0 for rate in rates), f"training with scale {distortion.scale:.5g} "
             f"diverged: bpp {' '.join(f'{rate:g}' for rate in rates)}")  # fmt: skip
     return rates
@@ -206,14 +228,14 @@ def train_and_measure(name: DistortionName, distortion: Distortion, bench: Bench
 
 @torch.no_grad()
 def mean_rate_distortion(
-    codec: Codec, distortion: Distortion | None, scenes: Tensor, lmbda: float, device: torch.device
+    codec: Codec, distortion: Distortion | None, batches: Sequence[Tensor], lmbda: float, device: torch.device
 ) -> tuple[float, float]:
     """Return the mean bits per pixel, quantised, and the mean unscaled distortion (NaN without one), in eval mode.
 
     Args:
         codec: variable-rate.
         distortion: what to measure besides.
-        scenes: (N, 3, H, W), RGB in [0, 1].
+        batches: of images, (N, 3, H, W), RGB in [0, 1].
         lmbda: inside the codec's range.
         device: where to compute.
     """
@@ -221,7 +243,7 @@ def mean_rate_distortion(
     if distortion is not None:
         distortion.to(device).eval()
     bpp, distances = [], []
-    for image in scenes.split(BATCH):
+    for image in batches:
         output = codec(image.to(device), lmbda)
         bpp.append(output.bpp.cpu())
         if distortion is not None:
@@ -229,15 +251,17 @@ def mean_rate_distortion(
     return float(torch.cat(bpp).mean()), float(torch.cat(distances).mean()) if distances else math.nan
 
 
-def probe_scales(codec: Codec, distortion: Distortion, scenes: Tensor, device: torch.device) -> list[float | None]:
+def probe_scales(
+    codec: Codec, distortion: Distortion, batches: Sequence[Tensor], device: torch.device
+) -> list[float | None]:
     """Return, for each lmbda, the scale at which changing the gain buys no loss; None if distortion does not fall.
 
     At the grid's ends the difference is taken to one side, and stands for its middle.
     """
-    lowest, highest = min(codec.lmbdas), max(codec.lmbdas)
+    lowest, highest = min(codec.grid), max(codec.grid)
     scales: list[float | None] = []
-    for lmbda in codec.lmbdas:
+    for lmbda in codec.grid:
         ends = max(lmbda * (1 - SPREAD), lowest), min(lmbda * (1 + SPREAD), highest)
-        (rate, distance), (more, less) = (mean_rate_distortion(codec, distortion, scenes, end, device) for end in ends)
+        (rate, distance), (more, less) = (mean_rate_distortion(codec, distortion, batches, end, device) for end in ends)
         scales.append((more - rate) / (distance - less) / math.sqrt(ends[0] * ends[1]) if distance > less else None)
     return scales

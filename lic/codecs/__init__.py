@@ -1,10 +1,11 @@
 """Codecs: image -> reconstruction and rate, image -> coded symbols -> reconstruction."""
 
 from lic.codecs.build import build_codec
-from lic.codecs.checkpoint import SHIPPED, Header, LoadedCodec, load_codec, save_codec
+from lic.codecs.checkpoint import PHOTOS, SHIPPED, Header, LoadedCodec, load_codec, save_codec
 from lic.codecs.codec import Codec, CodecOutput, CodedImage
 
 __all__ = [
+    "PHOTOS",
     "SHIPPED",
     "Codec",
     "CodecOutput",

@@ -1,8 +1,8 @@
 """Codec names -> architectures, with their published widths."""
 
 import math
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from compressai.models import (
@@ -18,32 +18,49 @@ from compressai.models.vbr import MeanScaleHyperpriorVbr, ScaleHyperpriorVbr
 from torch import nn
 
 from lic.codecs.autoregressive import ChengAnchor, ChengAttention, Mbt2018, Mbt2018Vbr
+from lic.codecs.card import CodecCard
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
+from lic.guests import find_card
 from lic.settings import require
-from lic.settings.names import CodecName
 
 
-def published_widths(name: CodecName) -> tuple[int, int]:
-    """Return CompressAI's N and M: of the lower rates where its zoo has two sizes."""
-    match name:
-        case "bmshj2018-factorized" | "bmshj2018-hyperprior" | "mbt2018-mean":
-            return 128, 192
-        case "cheng2020-anchor" | "cheng2020-attn":
-            return 128, 128
-        case "mbt2018" | "cheng2020-anchor-checkerboard":
-            return 192, 192
-        case "elic2022-official" | "elic2022-chandelier" | "mlicpp":
-            return 192, 320
-        case "bmshj2018-hyperprior-vbr" | "mbt2018-mean-vbr" | "mbt2018-vbr":
-            return 192, 320
-        case _:
-            assert_never(name)
+def _card(
+    name: str, network: type[CompressionModel], n: int, m: int | None = None, has_grid: bool = False
+) -> CodecCard:
+    """Return the card of a class that takes CompressAI's N and M; without M, the latent is as wide as the layers."""
+
+    def build(num_channels: int, num_latent_channels: int | None = None) -> CompressionModel:
+        if num_latent_channels is None:
+            return network(num_channels)
+        groups = {"groups": _elic_groups(num_latent_channels)} if name.startswith("elic2022") else {}
+        return network(num_channels, num_latent_channels, **groups)
+
+    options = {"num_channels": n} if m is None else {"num_channels": n, "num_latent_channels": m}
+    return CodecCard(name, build, options, has_grid=has_grid, can_tile=True)
 
 
-def has_one_width(name: CodecName) -> bool:
-    """Return whether the codec's latent is as wide as its layers (M = N)."""
-    return name.startswith("cheng2020")
+CARDS = (
+    _card("bmshj2018-factorized", FactorizedPrior, 128, 192),  # Ballé et al. 2018, arXiv 1802.01436
+    _card("bmshj2018-hyperprior", ScaleHyperprior, 128, 192),
+    _card("mbt2018-mean", MeanScaleHyperprior, 128, 192),  # Minnen et al. 2018, arXiv 1809.02736; without the context
+    _card("mbt2018", Mbt2018, 192, 192),
+    _card("cheng2020-anchor", ChengAnchor, 128),  # Cheng et al. 2020, arXiv 2001.01568
+    _card("cheng2020-attn", ChengAttention, 128),
+    _card("cheng2020-anchor-checkerboard", Cheng2020AnchorCheckerboard, 192),  # He et al. 2021, arXiv 2103.15306
+    _card("elic2022-official", Elic2022Official, 192, 320),  # He et al. 2022, arXiv 2203.10886
+    _card("elic2022-chandelier", Elic2022Chandelier, 192, 320),
+    _card("mlicpp", MLICPlusPlus, 192, 320),  # Jiang et al. 2023, arXiv 2307.15421
+    _card("bmshj2018-hyperprior-vbr", ScaleHyperpriorVbr, 192, 320, True),  # Kamisli et al. 2024, arXiv 2402.18930
+    _card("mbt2018-mean-vbr", MeanScaleHyperpriorVbr, 192, 320, True),
+    _card("mbt2018-vbr", Mbt2018Vbr, 192, 320, True),
+)
+"""The house's own, with the widths of the lower rates where CompressAI's zoo has two sizes."""
+
+
+def codec_card(name: str) -> CodecCard:
+    """Return the card of a codec's name, or of a guest's file."""
+    return find_card("codec", name, CARDS, CodecCard)
 
 
 def middle(lmbda: Sequence[float]) -> float:
@@ -51,67 +68,44 @@ def middle(lmbda: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, lmbda)) / len(lmbda))
 
 
-def is_variable_rate(name: CodecName) -> bool:
-    """Return whether one checkpoint of the codec holds a grid of lmbdas."""
-    return name.endswith("-vbr")
-
-
-def build_codec(name: CodecName, num_channels: int, num_latent_channels: int, lmbda: Sequence[float] = ()) -> Codec:
+def build_codec(
+    name: str, num_channels: int | None = None, num_latent_channels: int | None = None, lmbda: Sequence[float] = ()
+) -> Codec:
     """Return an untrained codec.
 
     Args:
-        name: see `_network`.
-        num_channels: CompressAI's N, channels between the layers.
-        num_latent_channels: CompressAI's M, channels of the latent.
+        name: one of the house's, or a guest's file.
+        num_channels: CompressAI's N, channels between the layers; None: as published.
+        num_latent_channels: CompressAI's M, channels of the latent; None: as published.
         lmbda: a variable-rate codec's grid. Others have none.
 
     Raises:
-        ValueError: widths that the architecture cannot have.
+        ValueError: in one line: no such codec, or widths that the architecture cannot have.
     """
-    require(not has_one_width(name) or num_channels == num_latent_channels,
-            f"{name} has as many latent channels as others: give --num_channels and --num_latent_channels alike, "
-            f"got {num_channels} and {num_latent_channels}")
-    network = _network(name, num_channels, num_latent_channels)
-    if not is_variable_rate(name):
-        return Codec(network)
+    card = codec_card(name)
+    return build_from(card, card.choose(num_channels, num_latent_channels), lmbda)
+
+
+def build_from(card: CodecCard, options: Mapping[str, Any], lmbda: Sequence[float]) -> Codec:
+    """Return the untrained codec of a card and its options; see `build_codec`.
+
+    Raises:
+        ValueError: in one line: options that the card does not have.
+    """
+    require(options.keys() == card.options.keys(), f"codec {card.name} takes {', '.join(card.options) or 'no option'}; "
+                                                   f"it is given {', '.join(options) or 'none'}")  # fmt: skip
+    network = card.build(**options)
+    if card.has_grid:
+        _give_gains(network, lmbda)
+    return Codec(network, lmbda if card.has_grid else (), card.stride, card.can_tile)
+
+
+def _give_gains(network: Any, lmbda: Sequence[float]) -> None:
     gains = (torch.tensor(lmbda) / middle(lmbda)).sqrt()  # the mse-optimal step's law, as in CompressAI's eight values
     network.Gain = nn.Parameter(gains, requires_grad=False)  # CompressAI never trains them
     network.lmbda, network.levels = list(lmbda), len(lmbda)
     for parameter in network.QuantABCD[-1].parameters():
         nn.init.zeros_(parameter)  # no offset of the quantiser until one is learnt
-    return Codec(network, lmbda)
-
-
-def _network(name: CodecName, n: int, m: int) -> CompressionModel:
-    match name:
-        case "bmshj2018-factorized":  # Ballé et al. 2018, arXiv 1802.01436
-            return FactorizedPrior(n, m)
-        case "bmshj2018-hyperprior":
-            return ScaleHyperprior(n, m)
-        case "mbt2018-mean":  # Minnen et al. 2018, arXiv 1809.02736; without the autoregressive context
-            return MeanScaleHyperprior(n, m)
-        case "mbt2018":
-            return Mbt2018(n, m)
-        case "cheng2020-anchor":  # Cheng et al. 2020, arXiv 2001.01568
-            return ChengAnchor(n)
-        case "cheng2020-attn":
-            return ChengAttention(n)
-        case "cheng2020-anchor-checkerboard":  # He et al. 2021, arXiv 2103.15306
-            return Cheng2020AnchorCheckerboard(n)
-        case "elic2022-official":  # He et al. 2022, arXiv 2203.10886
-            return Elic2022Official(n, m, groups=_elic_groups(m))
-        case "elic2022-chandelier":
-            return Elic2022Chandelier(n, m, groups=_elic_groups(m))
-        case "bmshj2018-hyperprior-vbr":  # Kamisli et al. 2024, arXiv 2402.18930
-            return ScaleHyperpriorVbr(n, m)
-        case "mbt2018-mean-vbr":
-            return MeanScaleHyperpriorVbr(n, m)
-        case "mbt2018-vbr":
-            return Mbt2018Vbr(n, m)
-        case "mlicpp":  # Jiang et al. 2023, arXiv 2307.15421
-            return MLICPlusPlus(n, m)
-        case _:
-            assert_never(name)
 
 
 def _elic_groups(m: int) -> list[int]:

@@ -6,21 +6,24 @@ import hashlib
 import json
 import os
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import safetensors
 import torch
 from safetensors.torch import save_file
 from torch.nn.utils.rnn import pad_sequence
 
-from lic.codecs.build import build_codec
+from lic.codecs.build import CARDS, build_from, codec_card
 from lic.codecs.codec import Codec
 from lic.embedded import embedded, here_or_embedded
-from lic.settings.names import CodecName
+from lic.guests import content_digest
+from lic.settings import require
 
 SHIPPED = embedded("checkpoints/demo/codecs")
+PHOTOS = embedded("checkpoints/photos/codecs")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Header:
     """What a codec is and where it comes from.
 
     Attributes:
-        codec, num_channels, num_latent_channels: what `build_codec` takes.
+        codec: the name on its card.
+        options: what the card's `build` takes.
         lmbda: the operating points that it was trained for.
         distortion: what it was trained to keep.
         data: what it was trained on.
@@ -38,9 +42,8 @@ class Header:
         seed: of its training; None: unknown.
     """
 
-    codec: CodecName
-    num_channels: int
-    num_latent_channels: int
+    codec: str
+    options: dict[str, Any]
     lmbda: list[float]
     distortion: str
     data: str
@@ -51,11 +54,18 @@ class Header:
 
 
 class LoadedCodec(NamedTuple):
-    """A codec in eval mode, its header, and the SHA-256 of its file."""
+    """A codec in eval mode and its file.
+
+    Attributes:
+        codec, header: what the file holds.
+        sha256: of the file.
+        code_sha256: of the Python file of a guest's codec; empty for the house's.
+    """
 
     codec: Codec
     header: Header
     sha256: str
+    code_sha256: str = ""
 
     @property
     def fingerprint(self) -> bytes:
@@ -93,8 +103,13 @@ _DAMAGE = (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, OSErro
            ValueError, AttributeError)  # fmt: skip  # what the readers trip over
 
 
-def load_codec(path: str | Path) -> LoadedCodec:
+def load_codec(path: str | Path, guests: Sequence[str] = ()) -> LoadedCodec:
     """Return the codec of a .safetensors file or of a Lightning .ckpt, on the CPU, in eval mode.
+
+    Args:
+        path: of the file; of one that ships, what follows the project's folder.
+        guests: Python files with cards of codecs that are not the house's. A checkpoint of such a codec makes no code
+            run: its file is named by the user.
 
     Raises:
         ValueError: in one line: no such file, damaged, not a codec's, or of an unknown codec.
@@ -102,22 +117,39 @@ def load_codec(path: str | Path) -> LoadedCodec:
     path = here_or_embedded(str(path))
     if not path.is_file():
         raise ValueError(f"checkpoint {path} does not exist")
+    cards = {card.name: (card, "") for card in CARDS}
+    cards |= {codec_card(guest).name: (codec_card(guest), guest) for guest in guests}
     try:
-        header, state = _read_lightning(path) if path.suffix == ".ckpt" else _read_safetensors(path)
-        codec = build_codec(header.codec, header.num_channels, header.num_latent_channels, header.lmbda)
+        header, state = _read(path)
+        require(header.codec in cards, f"codec '{header.codec}' is unknown; one of your own needs --codec FILE.py "
+                                       f"(train, eval). The house's: {', '.join(card.name for card in CARDS)}")
+        card, guest = cards[header.codec]
+        codec = build_from(card, header.options, header.lmbda)
         codec.load_state_dict(state)
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"checkpoint {path} is damaged or is not a codec's: {reason[:160]}") from error
-    return LoadedCodec(codec.eval(), header, hashlib.sha256(path.read_bytes()).hexdigest())
+    return LoadedCodec(codec.eval(), header, hashlib.sha256(path.read_bytes()).hexdigest(), content_digest(guest))
+
+
+def load_header(path: Path) -> Header:
+    """Return the header of a checkpoint that is one, of any codec."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
+    return _read_lightning(path) if path.suffix == ".ckpt" else _read_safetensors(path)
 
 
 def read_header(settings: dict[str, Any]) -> Header:
-    """Return the header in a JSON object, refusing codecs that this version does not know."""
-    header = Header(**settings)
-    if header.codec not in get_args(CodecName):
-        raise ValueError(f"codec '{header.codec}' is unknown. Choose from: {', '.join(get_args(CodecName))}")
-    return header
+    """Return the header in a JSON object, of an older version too."""
+    if "options" not in settings:  # all codecs had two widths
+        settings = dict(settings)
+        widths = {name: settings.pop(name) for name in ("num_channels", "num_latent_channels")}
+        if str(settings["codec"]).startswith("cheng2020"):
+            require(widths["num_channels"] == widths.pop("num_latent_channels"), "its two widths are not alike")
+        settings["options"] = widths
+    return Header(**settings)
 
 
 def _read_safetensors(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +12,14 @@ from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianC
 from compressai.models import CompressionModel
 from torch import Tensor, nn
 
+from lic.codecs.card import STRIDE
 from lic.codecs.entropy_models import coding, share_string
 from lic.codecs.inference import quicken, tiling
 from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder
+from lic.codecs.strings import bind, count_own, fill, join, layout_of, own_strings, split
 from lic.images import crop_to, pad_to_multiple
 from lic.settings import require
 
-STRIDE = 64  # of the hyper latent, in pixels: what every model here divides an image by
 MAX_THREADS = 16
 TILE_OVERLAP_PX = 128  # on each side; beyond what the transforms without attention see
 
@@ -38,8 +40,8 @@ class CodedImage(NamedTuple):
     """One image's entropy-coded symbols.
 
     Attributes:
-        string: all latents' symbols, in the order in which the codec decodes them.
-        check: 4 bytes that depend on every symbol.
+        string: all latents' symbols, in the order in which the codec decodes them; then a guest's own strings.
+        check: 4 bytes that depend on every symbol and own string.
         num_threads: with which the encoder computed, up to MAX_THREADS: sums are rounded as threads share them out.
         num_bits_estimated: what the symbols should cost by their probability tables; the encoder alone knows.
     """
@@ -53,8 +55,8 @@ class CodedImage(NamedTuple):
 class Codec(nn.Module):
     """A CompressAI model behind padding, cropping and up-to-date CDF tables.
 
-        image -- pad to 64 -- network -- crop -- reconstruction
-                                 `---- likelihoods -- bpp
+        image -- pad to stride -- network -- crop -- reconstruction
+                                     `---- likelihoods -- bpp
 
     The CDF tables that the range coder needs are built when they are first used after training or loading (users
     of CompressAI call `update()` themselves, and forget it). A checkpoint that already holds tables keeps them.
@@ -63,21 +65,28 @@ class Codec(nn.Module):
     mode: fp32 without autocast or TF32, channels last, deterministic kernels, the number of threads that the encoder
     had. What differs all the same (another processor, another torch) is found by the check value.
 
+    What a network codes by CompressAI's entropy models goes to one string. A network that has a coder of its own, in
+    whole or in part, returns strings of its own; they follow, each with its length.
+
     Args:
-        network: what CompressAI or `lic` builds.
-        lmbdas: the grid of a variable-rate network, which has a gain for each; empty for a single rate.
+        network: what a card builds: it has the `forward`, `compress` and `decompress` of CompressAI's models.
+        grid: the lmbdas of a variable-rate network, which has a gain for each; empty for a single rate.
+        stride: of the last latent, in pixels.
+        can_tile: whether `g_a` and `g_s` may be applied tile by tile.
     """
 
-    def __init__(self, network: CompressionModel, lmbdas: Sequence[float] = ()) -> None:
+    def __init__(
+        self, network: nn.Module, grid: Sequence[float] = (), stride: int = STRIDE, can_tile: bool = True
+    ) -> None:
         super().__init__()
         share_string(network)
         quicken(network)
-        self.network = network
-        self.lmbdas = tuple(lmbdas)
+        self.network: Any = network
+        self.grid, self.stride, self.can_tile = tuple(grid), stride, can_tile
         self.tile_px: int | None = None
-        """transform images in tiles of this side, a multiple of 64; None: whole"""
+        """transform images in tiles of this side, a multiple of 64; None, or where it cannot: whole"""
         self._version_of_tables: tuple[int, int] | None = None
-        self._smallest_layout: tuple[int, Any] | None = None
+        self._smallest_layout: tuple[Any, Any] | None = None
         self.register_load_state_dict_pre_hook(_fit_tables)  # type: ignore[no-untyped-call]  # torch's stubs
         self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]  # the same
         self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]  # the same
@@ -91,18 +100,18 @@ class Codec(nn.Module):
                 single-rate codec that its first stage trains.
         """
         height, width = image.shape[-2:]
-        output = self.network(pad_to_multiple(image, STRIDE), **self._operating_point(lmbda))
+        output = self.network(pad_to_multiple(image, self.stride), **self._operating_point(lmbda))
         parts = [-torch.log2(part.float()).flatten(1).sum(1) for part in output["likelihoods"].values()]
         bits = torch.stack(parts).sum(0)
         return CodecOutput(crop_to(output["x_hat"], height, width), bits / (height * width))
 
     def _operating_point(self, lmbda: float | None) -> dict[str, Any]:
         """Return the arguments that CompressAI's variable-rate networks take; none for others."""
-        if not self.lmbdas:
+        if not self.grid:
             return {}
         if lmbda is None:
             return {"stage": 1}
-        return {"stage": 2, "s": self.lmbdas.index(lmbda)} if self.training else {"inputscale": self.gain(lmbda)}
+        return {"stage": 2, "s": self.grid.index(lmbda)} if self.training else {"inputscale": self.gain(lmbda)}
 
     def gain(self, lmbda: float) -> Tensor:
         """Return a variable-rate codec's gain at any lmbda of its range, between those of its grid by power law.
@@ -110,12 +119,12 @@ class Codec(nn.Module):
         Raises:
             ValueError: lmbda is out of range.
         """
-        low, high = min(self.lmbdas), max(self.lmbdas)
+        low, high = min(self.grid), max(self.grid)
         if not low * 0.999 <= lmbda <= high * 1.001:  # streams hold lmbda in 16 bits
             raise ValueError(f"lmbda {lmbda:g} is outside of this checkpoint's {low:g} .. {high:g}")
         gains = self.network.Gain.detach().double().cpu().abs().log().numpy()
-        order = np.argsort(self.lmbdas)
-        log_gain = np.interp(math.log(lmbda), np.log(self.lmbdas)[order], gains[order])
+        order = np.argsort(self.grid)
+        log_gain = np.interp(math.log(lmbda), np.log(self.grid)[order], gains[order])
         return torch.tensor(math.exp(log_gain), dtype=torch.float32, device=self.device)
 
     @torch.no_grad()
@@ -124,8 +133,14 @@ class Codec(nn.Module):
         assert image.shape[0] == 1, "strings are one image's: encoder and decoder must see the same batch"
         encoder, num_threads = SymbolEncoder(), min(torch.get_num_threads(), MAX_THREADS)
         with self._fixed_mode(num_threads), coding(self.network, encoder):
-            self.network.compress(_channels_last(pad_to_multiple(image.float(), STRIDE)), **self._coding_point(lmbda))
-        return CodedImage(encoder.finish(), encoder.digest, num_threads, encoder.num_bits)
+            padded = _channels_last(pad_to_multiple(image.float(), self.stride))
+            coded = self.network.compress(padded, **self._coding_point(lmbda))
+        own, num_bits = own_strings(coded["strings"]), encoder.num_bits
+        if own:
+            num_bits = float(self(image.float(), lmbda).bpp) * image.shape[-2] * image.shape[-1]
+            require(layout_of(coded["strings"]) == self._layout(1, 1)[0],
+                    "this codec returns more or fewer strings for one image than for another")
+        return CodedImage(join(encoder.finish(), own), bind(encoder.digest, own), num_threads, num_bits)
 
     @torch.no_grad()
     def decompress(self, coded: CodedImage, height: int, width: int, lmbda: float | None = None) -> Tensor:
@@ -134,23 +149,52 @@ class Codec(nn.Module):
         Raises:
             ValueError: the string is none of this codec's, or was coded by arithmetic that rounds otherwise.
         """
-        decoder = SymbolDecoder(coded.string)
-        strings, shape = self._layout(math.ceil(height / STRIDE), math.ceil(width / STRIDE))
+        layout, shape = self._layout(math.ceil(height / self.stride), math.ceil(width / self.stride))
+        symbols, own = split(coded.string, count_own(layout))
+        decoder = SymbolDecoder(symbols)
 
         def check(*_: Any) -> None:
-            require(decoder.digest == coded.check,
+            require(bind(decoder.digest, own) == coded.check,
                     "its symbols are not those that were coded: it is damaged, or this machine rounds otherwise")
 
-        hook = self.network.g_s.register_forward_pre_hook(check)  # before anything costly, or that could be shown
+        synthesis = getattr(self.network, "g_s", None)
+        hook = None
+        if isinstance(synthesis, nn.Module):  # before anything costly, or that could be shown
+            hook = synthesis.register_forward_pre_hook(check)
         try:
             with self._fixed_mode(coded.num_threads), coding(self.network, decoder):
+                strings = fill(layout, iter(own))
                 decoded = self.network.decompress(strings, shape, **self._coding_point(lmbda))["x_hat"]
         finally:
-            hook.remove()
+            if hook is not None:
+                hook.remove()
+        check()
         return crop_to(decoded, height, width).clamp(0, 1)
 
+    def check_coding(self) -> None:
+        """Refuse a network that does not code as a training's evaluation will: a guest's, before it trains for hours.
+
+        Raises:
+            ValueError: in one line: `forward`, `compress` or `decompress` fail, or one's result does not fit the next.
+        """
+        height, width = 2 * self.stride - 1, self.stride + 1
+        image = torch.linspace(0, 1, 3 * height * width, device=self.device).view(1, 3, height, width)
+        point, was_training = max(self.grid, default=None), self.training
+        try:
+            output = self.eval()(image, point)
+            decoded = self.decompress(self.compress(image, point), height, width, point)
+            require(output.reconstruction.shape == decoded.shape == image.shape,
+                    f"an image of {tuple(image.shape)} gives {tuple(output.reconstruction.shape)} and, decoded, "
+                    f"{tuple(decoded.shape)}")
+            require(bool(output.bpp.isfinite().all()), f"its likelihoods give {float(output.bpp[0])} bits per pixel")
+        except Exception as error:  # a guest's code
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(f"this codec cannot code an image: {type(error).__name__}: {reason}") from error
+        finally:
+            self.train(was_training)
+
     def _coding_point(self, lmbda: float | None) -> dict[str, Any]:
-        assert (lmbda is None) == (not self.lmbdas), "variable-rate codecs code at an lmbda, others at their own"
+        assert (lmbda is None) == (not self.grid), "variable-rate codecs code at an lmbda, others at their own"
         return {} if lmbda is None else {"inputscale": self.gain(lmbda)}
 
     @contextmanager
@@ -162,26 +206,26 @@ class Codec(nn.Module):
         with ExitStack() as stack:
             stack.enter_context(torch.autocast(self.device.type, enabled=False))
             stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))
-            if self.tile_px is not None:
+            if self.tile_px is not None and self.can_tile:
                 stack.enter_context(tiling(self.network, self.tile_px, TILE_OVERLAP_PX))
             stack.callback(torch.set_num_threads, own_threads)
             torch.set_num_threads(num_threads)
             yield
 
-    def _layout(self, rows: int, columns: int) -> tuple[list[list[None]], Any]:
-        """Return the strings' placeholders and the latents' shapes that the network's `decompress` wants.
+    def _layout(self, rows: int, columns: int) -> tuple[Any, Any]:
+        """Return which strings the network's `decompress` wants, as `layout_of` does, and the latents' shapes.
 
         Args:
-            rows, columns: of 64 x 64 pixels. The network says what they are for one of these.
+            rows, columns: of stride x stride pixels. The network says what they are for one of these.
         """
         if self._smallest_layout is None:
             self.build_tables()
             with coding(self.network, SymbolEncoder()):
-                blank = torch.zeros(1, 3, STRIDE, STRIDE, device=self.device)
-                coded = self.network.compress(blank, **self._coding_point(max(self.lmbdas, default=None)))
-            self._smallest_layout = len(coded["strings"]), coded["shape"]
-        num_strings, shape = self._smallest_layout
-        return [[None]] * num_strings, _scale_shape(shape, rows, columns)
+                blank = torch.zeros(1, 3, self.stride, self.stride, device=self.device)
+                coded = self.network.compress(blank, **self._coding_point(max(self.grid, default=None)))
+            self._smallest_layout = layout_of(coded["strings"]), coded["shape"]
+        layout, shape = self._smallest_layout
+        return layout, _scale_shape(shape, rows, columns)
 
     @property
     def device(self) -> torch.device:
@@ -190,8 +234,8 @@ class Codec(nn.Module):
 
     def auxiliary_loss(self) -> Tensor:
         """Return the loss that moves the entropy bottleneck's quantiles to the tails of its density."""
-        loss: Tensor = self.network.aux_loss()
-        return loss
+        losses = [module.loss() for module in self.modules() if isinstance(module, EntropyBottleneck)]
+        return torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
 
     def quantiles(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that only the auxiliary loss moves."""
@@ -214,7 +258,7 @@ class Codec(nn.Module):
     def build_tables(self) -> None:
         """Build the CDF tables unless those at hand belong to the present weights."""
         if self._version_of_tables != self._weights_version():
-            self.network.update(force=True)
+            getattr(self.network, "update", partial(CompressionModel.update, self.network))(force=True)
             self._version_of_tables = self._weights_version()
 
 

@@ -16,7 +16,7 @@ from compressai.zoo import image as zoo
 from compressai.zoo.pretrained import load_pretrained
 from torch import Tensor, nn
 
-from lic.codecs.build import build_codec
+from lic.codecs.build import build_codec, codec_card
 from lic.codecs.checkpoint import Header, save_codec
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
@@ -137,7 +137,8 @@ def _header(name: CodecName, network: nn.Module, lmbda: float, source: Path) -> 
     widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
     data = f"unknown to this project: converted from {source.name}"
-    return Header(name, widths[0], widths[-1], [lmbda], "mse", data, 0, versions)
+    options = codec_card(name).choose(widths[0], widths[-1])
+    return Header(name, options, [lmbda], "mse", data, 0, versions)
 
 
 def main(argv: list[str]) -> None:

@@ -9,7 +9,6 @@ from compressai.zoo.pretrained import load_pretrained
 
 from lic.codecs.codec import Codec
 from lic.settings import require
-from lic.settings.names import CodecName
 
 
 def zoo_quality(init: str | None) -> int | None:
@@ -25,7 +24,7 @@ def zoo_quality(init: str | None) -> int | None:
     return int(quality)
 
 
-def zoo_widths(name: CodecName, quality: int) -> tuple[int, int]:
+def zoo_widths(name: str, quality: int) -> tuple[int, int]:
     """Return CompressAI's N and M of a quality.
 
     Raises:
@@ -39,7 +38,7 @@ def zoo_widths(name: CodecName, quality: int) -> tuple[int, int]:
     return widths[0], widths[-1]
 
 
-def load_zoo_weights(codec: Codec, name: CodecName, quality: int) -> None:
+def load_zoo_weights(codec: Codec, name: str, quality: int) -> None:
     """Fill a codec of the zoo's widths with its weights trained for mse, downloaded on first use.
 
     Raises:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.image.dists import DISTSNetwork
 
 from lic.backbones.trunks import build_on_trunk
+from lic.distortions.card import DistortionCard
 from lic.distortions.pair import comparable, full_precision
 
 LEAST_PX = 16  # four halvings
@@ -34,3 +35,7 @@ class DISTS(nn.Module):
             # require_grad: else it computes in inference mode, whose tensors no later backward pass may use.
             distance: Tensor = self.network(*comparable(reconstruction, image, LEAST_PX), require_grad=True)
             return distance.reshape(-1)
+
+
+CARD = DistortionCard("dists", 400.0, lambda _: DISTS())
+"""Scale: that of LPIPS, not calibrated."""

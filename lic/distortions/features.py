@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from lic.backbones.features import Backbone, load_backbone
+from lic.distortions.card import DistortionCard, Measure
 from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.feature_distances import DIFFERENTIABLE, feature_distances
 from lic.distortions.looking import clamp_unit, shift, windows
-from lic.settings.metrics import FeaturesConfig
+from lic.settings.metrics import FeaturesConfig, MetricsConfig
 from lic.settings.names import FeatureDistance, FeaturesPreset
 
 PRESETS: dict[FeaturesPreset, FeaturesConfig] = {
@@ -115,3 +116,14 @@ def build_features(config: FeaturesConfig) -> FeatureDistortion:
     settings = dataclasses.replace(PRESETS[config.preset], **chosen)
     backbone = load_backbone(str(settings.backbone), settings.window_px)
     return FeatureDistortion(backbone, settings).eval()
+
+
+def _build(config: MetricsConfig) -> Measure:
+    distance = build_features(config.features)
+    if not distance.is_differentiable:
+        raise ValueError(f"the distance '{distance.distance}' has no gradient at identical images; "
+                         "train on cos, l2 or swd")  # fmt: skip
+    return distance
+
+
+CARD = DistortionCard("features", SCALES["cos"], _build)

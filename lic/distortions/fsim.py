@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lic.distortions.card import DistortionCard
 from lic.distortions.gmsd import gradient_magnitude, similarity_map
 from lic.distortions.pair import comparable, full_precision
 
@@ -103,3 +104,7 @@ def _noise_gain(filters: Tensor) -> Tensor:
     finest, whole = filters[:, 0].square().sum((1, 2)), kernels.sum(1).square().sum((1, 2))
     tau = (whole / (finest * math.log(2))).sqrt()
     return tau * (math.sqrt(math.pi / 2) + 2 * math.sqrt(2 - math.pi / 2)) / 1.7
+
+
+CARD = DistortionCard("fsim", 1450.0, lambda _: fsim_distance)
+"""Scale: calibrated on the demo scenes (results/calibration)."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lic.distortions.card import DistortionCard
 from lic.distortions.pair import comparable, full_precision
 
 LEAST_PX = 6  # three gradients a side, at half the size
@@ -65,3 +66,7 @@ def luma(image: Tensor) -> Tensor:
 
 def _halved(plane: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(plane, (0, plane.shape[-1] % 2, 0, plane.shape[-2] % 2)), 2)
+
+
+CARD = DistortionCard("gmsd", 1200.0, lambda _: gmsd)
+"""Scale: calibrated on the demo scenes (results/calibration)."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
 from lic.backbones.trunks import TrunkName, build_on_trunk
+from lic.distortions.card import DistortionCard
 from lic.distortions.pair import comparable, full_precision
 
 _TRUNKS: dict[str, TrunkName] = {"alex": "alexnet", "vgg": "vgg16"}
@@ -39,3 +40,7 @@ class LPIPS(nn.Module):
         with full_precision(image):
             distance: Tensor = self.network(*comparable(reconstruction, image, self.least_px), normalize=True)
             return distance.flatten()
+
+
+CARD = DistortionCard("lpips", 400.0, lambda _: LPIPS())
+"""Scale: not calibrated; HiFiC's weight of LPIPS beside mse (Mentzer et al. 2020, arXiv 2006.09965), 2^5 / 0.075."""

@@ -22,14 +22,27 @@ import torch
 from torch import Tensor, nn
 
 from lic.backbones.features import Backbone, load_backbone
+from lic.distortions.card import DistortionCard
 from lic.distortions.cosine import one_minus_cos
+from lic.distortions.default_backbone import PUBLISHED
+from lic.distortions.fitted import read_fitted
 from lic.distortions.looking import clamp_unit, shift, tile
+from lic.settings.metrics import MLCLIPSimConfig
 
-EMBEDDED: dict[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
-    "demo": ((0, 1, 2), (1.0, 1.0, 1.0, 0.0)),
-    "photos": ((0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0, 0.0)),
+
+class Recipe(NamedTuple):
+    """Layers and weights, and the scale that was calibrated for them (docs/results.md)."""
+
+    layers: tuple[int, ...]
+    weights: tuple[float, ...]
+    scale: float
+
+
+EMBEDDED = {
+    "demo": Recipe((0, 1, 2), (1.0, 1.0, 1.0, 0.0), 920.0),
+    "photos": Recipe((0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0, 0.0), 480.0),
 }
-"""Layers and weights of the backbones that ship, unless others are asked for."""
+"""Of the backbones that ship, unless others are asked for."""
 
 
 class Seen(NamedTuple):
@@ -54,6 +67,8 @@ class MLCLIPSim(nn.Module):
     """
 
     layer_weights: Tensor
+    scale: float = EMBEDDED["demo"].scale
+    """What a training multiplies 1 - similarity with; calibrated for `EMBEDDED` only."""
 
     def __init__(
         self, backbone: Backbone, layers: Sequence[int] | None = None, weights: Sequence[float] | None = None
@@ -88,9 +103,12 @@ class MLCLIPSim(nn.Module):
             weights: one per layer, then the global embedding's; they are divided by their sum. Without both, `demo` and
                 `photos` have defaults of their own.
         """
-        if layers is None and weights is None:
-            layers, weights = EMBEDDED.get(backbone, (None, None))
-        return cls(load_backbone(backbone, input_px), layers, weights).eval()
+        recipe = EMBEDDED.get(backbone) if layers is None and weights is None else None
+        if recipe is None:
+            return cls(load_backbone(backbone, input_px), layers, weights).eval()
+        metric = cls(load_backbone(backbone, input_px), recipe.layers, recipe.weights).eval()
+        metric.scale = recipe.scale
+        return metric
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Return the similarities, (N,).
@@ -144,3 +162,13 @@ def _parts(distorted: Seen, seen: Seen) -> Tensor:
 
 def _evenly_spaced(num_layers: int, count: int = 4) -> list[int]:
     return sorted({-(-(i + 1) * num_layers // count) - 1 for i in range(count)})
+
+
+def build_mlclipsim(config: MLCLIPSimConfig) -> MLCLIPSim:
+    """Return the metric that the settings describe, in eval mode."""
+    if config.fitted is not None:
+        config = read_fitted(config)
+    return MLCLIPSim.from_pretrained(config.backbone or PUBLISHED, config.layers, config.weights, config.input_px)
+
+
+CARD = DistortionCard("mlclipsim", MLCLIPSim.scale, lambda config: build_mlclipsim(config.mlclipsim).distance)

@@ -4,6 +4,7 @@ import torch
 from pytorch_msssim import ms_ssim as _ms_ssim
 from torch import Tensor
 
+from lic.distortions.card import DistortionCard
 from lic.distortions.pair import comparable, full_precision
 
 
@@ -31,3 +32,7 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 def ms_ssim_distance(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Return 1 - MS-SSIM of each image, (N,), in [0, 1]."""
     return 1 - ms_ssim(reconstruction, image)
+
+
+CARD = DistortionCard("ms-ssim", 600.0, lambda _: ms_ssim_distance)
+"""Scale: calibrated on the demo scenes (results/calibration)."""

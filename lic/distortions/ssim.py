@@ -8,6 +8,7 @@ import torch
 from pytorch_msssim import ssim as _ssim
 from torch import Tensor
 
+from lic.distortions.card import DistortionCard
 from lic.distortions.pair import comparable, full_precision
 
 WINDOW_PX = 11
@@ -31,3 +32,7 @@ def ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 def ssim_distance(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Return 1 - SSIM of each image, (N,), in [0, 2]."""
     return 1 - ssim(reconstruction, image)
+
+
+CARD = DistortionCard("ssim", 380.0, lambda _: ssim_distance)
+"""Scale: calibrated on the demo scenes (results/calibration)."""

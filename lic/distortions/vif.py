@@ -12,6 +12,7 @@ noise get 0.2 instead of 1). Windows are applied by rows, then columns; piq's sq
 import torch
 from torch import Tensor
 
+from lic.distortions.card import DistortionCard
 from lic.distortions.gmsd import luma
 from lic.distortions.pair import comparable, full_precision
 
@@ -77,3 +78,7 @@ def _blur(planes: Tensor, window_px: int) -> Tensor:
         shifted = (planes.narrow(axis, start, size) for start in range(window_px))
         planes = sum(tap * part for tap, part in zip((taps / taps.sum()).tolist(), shifted, strict=True))
     return planes
+
+
+CARD = DistortionCard("vif", 250.0, lambda _: vif_distance)
+"""Scale: calibrated on the demo scenes (results/calibration)."""

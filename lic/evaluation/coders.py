@@ -44,7 +44,7 @@ class LearnedCoder:
 
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device) -> None:
         self._loaded, self._lmbda = loaded, lmbda
-        if loaded.codec.lmbdas:
+        if loaded.codec.grid:
             loaded.codec.gain(lmbda)  # refuses what is out of range before anything is coded
         loaded.codec.to(device).eval()
         self.codec: str = loaded.header.codec
@@ -53,7 +53,7 @@ class LearnedCoder:
         self.seed: int | None = loaded.header.seed
         self.lmbda: float | None = lmbda
         self.checkpoint: str | None = loaded.sha256
-        self.fingerprint: str = f"{loaded.sha256} lmbda {lmbda!r} {device.type}"
+        self.fingerprint: str = f"{loaded.sha256}{loaded.code_sha256} lmbda {lmbda!r} {device.type}"
         self.is_threadsafe: bool = device.type == "cpu"  # on a GPU, its settings of cuDNN would be the networks' too
 
     def encode(self, image: Tensor) -> Encoded:

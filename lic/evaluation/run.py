@@ -42,7 +42,7 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
     shard = join_processes()
     console.quiet = shard.rank > 0
     device = pick_device(config.device)
-    coders = learned_coders(config.checkpoint, device, config.lmbda) + baseline_coders(config)
+    coders = learned_coders(config.checkpoint, device, config.lmbda, config.codec or ()) + baseline_coders(config)
     if not config.data_root:
         console.print("no --data_root: evaluating on the embedded demo scenes (synthetic; not COCO, not photographs)")
     rate_tasks = plan_evaluation(
@@ -77,7 +77,10 @@ def _publish(results: Sequence[Results], rate_task: RateTask, console: Console) 
 
 
 def learned_coders(
-    patterns: Sequence[str] | None, device: torch.device, lmbda: Sequence[float] | None = None
+    patterns: Sequence[str] | None,
+    device: torch.device,
+    lmbda: Sequence[float] | None = None,
+    guests: Sequence[str] = (),
 ) -> list[Coder]:
     """Return the operating points of checkpoints, by codec, distortion, label, seed and lmbda.
 
@@ -85,13 +88,14 @@ def learned_coders(
         patterns: files, globs, run folders (their codec.safetensors) or folders of .safetensors; None: those shipped.
         device: where the codecs run.
         lmbda: operating points of variable-rate codecs; None: their grids.
+        guests: files of codecs that are not the house's.
 
     Raises:
         ValueError: a pattern that finds nothing, a file that is no codec's, an lmbda out of a codec's range, or seeds
             of one curve with different lmbdas.
     """
-    loaded = [load_codec(path) for path in checkpoint_files(patterns)]
-    pairs = [(each, point) for each in loaded for point in (each.codec.lmbdas and lmbda) or each.header.lmbda]
+    loaded = [load_codec(path, guests) for path in checkpoint_files(patterns)]
+    pairs = [(each, point) for each in loaded for point in (each.codec.grid and lmbda) or each.header.lmbda]
     pairs.sort(key=lambda pair: (_order(pair[0].header), pair[1]))
     grids: dict[Curve, dict[int, list[float]]] = {}
     for each, point in pairs:

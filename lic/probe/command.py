@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -22,11 +22,10 @@ from lic.cli import parse_config, unknown
 from lic.data.subset import subset
 from lic.demo.drawing import draw_scene
 from lic.device import pick_device
-from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion, with_backbones
+from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion, distortion_card, with_backbones
 from lic.images import crop_to, list_images, read_image, write_file
 from lic.probe import questions as probing
 from lic.probe.figure import draw_probe
-from lic.settings.names import DistortionName
 from lic.settings.preferences import ProbeConfig
 
 SIDE_PX = 128
@@ -61,15 +60,15 @@ def main(argv: list[str]) -> int:
         raise ValueError(unknown("command", argv[0], ["probe"]))
     config = parse_config(ProbeConfig, argv[1:], "lic distortions probe", str(ProbeConfig.__doc__))
     for name in config.inputs:
-        if name not in get_args(DistortionName):
-            raise ValueError(unknown("distortion", name, get_args(DistortionName)))
+        distortion_card(name)  # refused before anything is drawn
     device = pick_device(config.device)
     images = read_images(config).to(device)
     folder = Path(config.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     metric = with_backbones(config.metric, config.data is None)
     for name in config.inputs:
-        distortion = build_distortion(name, metric).to(device).eval()  # type: ignore[arg-type]  # checked above
+        distortion = build_distortion(name, metric).to(device).eval()
+        name = distortion.name
         found = probe(distortion, images, config.steps, config.seed)
         _print(name, found)
         draw_probe(name, images.cpu(), found.reconstructions, patch_px(distortion), folder / f"{name}.png")

@@ -40,6 +40,8 @@ class EvalConfig(JudgeConfig):
 
     checkpoint: list[str] | None = None
     """files, globs or run folders; default those in checkpoints/demo/, [] for none"""
+    codec: list[GuestFile] | None = None
+    """Python files of codecs of your own, for checkpoints of theirs (docs/extend.md)"""
     lmbda: list[float] | None = None
     """operating points of variable-rate codecs, anywhere in their range; default their grid"""
     vtm_path: str | None = None

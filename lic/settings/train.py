@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lic.settings import require
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import FeaturesConfig, MLCLIPSimConfig
-from lic.settings.names import CodecName, DataName, DistortionName, OptimizerName, PrecisionName
+from lic.settings.names import CodecName, DataName, DistortionName, GuestFile, OptimizerName, PrecisionName
 from lic.settings.tracking import WandbConfig
 
 
@@ -37,10 +37,12 @@ class TrainConfig:
 
     lmbda: float | list[float] = 0.01
     """rate-distortion trade-off, on CompressAI's MSE grid 0.0018 .. 0.18; several for a variable-rate codec (-vbr)"""
-    distortion: DistortionName = "mlclipsim"
-    """what the reconstruction is judged by"""
-    codec: CodecName = "mbt2018-mean"
-    """architecture"""
+    distortion: DistortionName | GuestFile = "mlclipsim"
+    """what the reconstruction is judged by, or the Python file of one of your own (docs/extend.md)"""
+    distortion_scale: float | str | None = None
+    """what the distortion is multiplied with, a number or a file of `python -m lic calibrate`; default its own"""
+    codec: CodecName | GuestFile = "mbt2018-mean"
+    """architecture, or the Python file of one of your own (docs/extend.md)"""
     num_channels: int | None = None
     """CompressAI's N; default as published, but 48 on the demo scenes"""
     num_latent_channels: int | None = None
@@ -99,7 +101,7 @@ class TrainConfig:
             require(0 < lmbda < 1e4, f"lmbda must be positive, got {lmbda:g}; usual are 0.0018 .. 0.18")
         require(len(self.lmbdas) > 0 and len(set(self.lmbdas)) == len(self.lmbdas),
                 f"lmbda must be one or more different numbers, got {self.lmbdas}")
-        require(len(self.lmbdas) == 1 or self.codec.endswith("-vbr"),
+        require(len(self.lmbdas) == 1 or self.codec.endswith(("-vbr", ".py")),
                 f"{self.codec} has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or its like")
         for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
             value = getattr(self, name)

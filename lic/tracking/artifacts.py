@@ -7,7 +7,7 @@ from typing import Any
 
 import wandb
 
-from lic.codecs import load_codec
+from lic.codecs.checkpoint import load_header
 from lic.curves.naming import Curve, file_name
 from lic.curves.results import Results
 from lic.tracking.runs import present_run
@@ -48,7 +48,7 @@ def log_artifacts(
 
 def _model(path: Path) -> wandb.Artifact:
     """Return a checkpoint as an artifact; W&B takes equal names and contents for one, whoever logged it first."""
-    header, sha256 = load_codec(path)[1:]
+    header, sha256 = load_header(path), hashlib.sha256(path.read_bytes()).hexdigest()
     lmbda = "-".join(f"{lmbda:g}" for lmbda in (min(header.lmbda), max(header.lmbda))[: len(header.lmbda)])
     described = {"sha256": sha256, "lmbda": header.lmbda, "data": header.data, "steps": header.steps,
                  "label": header.label, "seed": header.seed}  # fmt: skip

@@ -190,7 +190,7 @@ class RateTaskCallback(Callback):
         if trainer.is_global_zero:
             save_codec(module.best_codec, module.header(), checkpoint)
         trainer.strategy.barrier()
-        loaded = load_codec(checkpoint)
+        loaded = load_codec(checkpoint, [module.config.codec])
         coders: list[Coder] = [LearnedCoder(loaded, lmbda, self.device) for lmbda in loaded.header.lmbda]
         self.results = [each.results(coders) for each in self.rate_tasks]
         if is_final:

@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
-from lic.codecs.build import middle
+from lic.codecs.build import codec_card, middle
 from lic.data.crops import Crop
 from lic.distortions import MSE_SCALE, Distortion, mse
 from lic.settings.train import TrainConfig
 from lic.training.optimizers import build_optimizer
+
+RISE_STEPS = 200  # of the rate after --init: an optimiser without history undoes a trained codec in a few steps
 
 
 class Loss(NamedTuple):
@@ -84,9 +86,9 @@ class CodecTraining(pl.LightningModule):
     def operating_points(self, num_images: int, step: int) -> list[float | None]:
         """Return the lmbdas of a step, in random order; None: a single rate, without gain."""
         is_single = step < self.config.single_rate * self.config.trainer.max_steps
-        if not self.codec.lmbdas or is_single:
+        if not self.codec.grid or is_single:
             return [None]
-        return [self.codec.lmbdas[i] for i in torch.randperm(len(self.codec.lmbdas)).tolist()][:num_images]
+        return [self.codec.grid[i] for i in torch.randperm(len(self.codec.grid)).tolist()][:num_images]
 
     def _loss(self, image: Tensor, point: float | None, step: int) -> Loss:
         lmbda = middle(self.config.lmbdas) if point is None else point
@@ -119,7 +121,8 @@ class CodecTraining(pl.LightningModule):
 
     def _cosine(self, step: int) -> float:
         share = min(step / self.config.trainer.max_steps, 1.0)
-        return 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
+        rise = min((step + 1) / RISE_STEPS, 1.0) if self.config.init else 1.0
+        return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """Clip the weights' gradient; the quantiles' is another loss's."""
@@ -145,11 +148,12 @@ class CodecTraining(pl.LightningModule):
     def header(self) -> Header:
         """Return what the checkpoint says of this codec."""
         config = self.config
-        assert config.num_channels is not None and config.num_latent_channels is not None, "resolved by train"
+        card = codec_card(config.codec)
+        options = card.choose(config.num_channels, config.num_latent_channels)
         versions = {name: version(name) for name in ("lic", "torch", "compressai")}
         data = "demo scenes (embedded, synthetic)" if config.data == "scenes" else str(config.data_root)
-        return Header(config.codec, config.num_channels, config.num_latent_channels, config.lmbdas, config.distortion,
-                      data, self.global_step, versions, config.label, config.seed)  # fmt: skip
+        return Header(card.name, options, config.lmbdas, self.distortion.name, data, self.global_step, versions,
+                      config.label, config.seed)  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen metric out, and say what the codec is and whose state the optimiser's is."""

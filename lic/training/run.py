@@ -4,7 +4,9 @@ import dataclasses
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,8 +16,8 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from lic.cli import save_config
-from lic.codecs import Codec, build_codec, load_codec
-from lic.codecs.build import has_one_width, published_widths
+from lic.codecs import Codec, Header, build_codec, load_codec
+from lic.codecs.build import codec_card
 from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
 from lic.curves.naming import Curve
 from lic.curves.table import print_results
@@ -23,9 +25,10 @@ from lic.data.crops import Crop, Crops, StepSampler, split_folder
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.device import Precision, pick_precision
-from lic.distortions import build_distortion, with_backbones
-from lic.embedded import here_or_embedded
+from lic.distortions import build_distortion, distortion_card, with_backbones
+from lic.distortions.scale import is_calibrated, read_scale
 from lic.evaluation.plan import plan_evaluation
+from lic.guests import is_guest
 from lic.images import list_images
 from lic.settings import require
 from lic.settings.metrics import MetricsConfig
@@ -65,10 +68,18 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     console.print(f"{precision}", highlight=False, soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
+    if is_guest(config.codec):
+        codec.check_coding()
     asked = MetricsConfig(config.mlclipsim, config.features)  # an evaluation on other images has other defaults
     metrics = with_backbones(asked, config.data == "scenes")
     config = dataclasses.replace(config, mlclipsim=metrics.mlclipsim, features=metrics.features)
     distortion = build_distortion(config.distortion, metrics)
+    if config.distortion_scale is not None:
+        distortion.scale = read_scale(config.distortion_scale, distortion.name, metrics)
+        config = dataclasses.replace(config, distortion_scale=distortion.scale)
+    elif not is_calibrated(distortion.name, metrics):
+        console.print(f"the scale {distortion.scale:g} was not found for this backbone: an lmbda may mean other bits "
+                      "than with mse; `python -m lic calibrate` finds one for --distortion_scale", soft_wrap=True)
     module = CodecTraining(codec, distortion, config)
     settings = dataclasses.asdict(config) | {"precision": str(precision)}
     rate_tasks = plan_evaluation(config.eval, asked, device, console, settings, held_out=held_out)
@@ -82,7 +93,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     folder = run_folder(config)
     save_config(dataclasses.replace(config, resume=None), folder / "config.yaml", str(precision))
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-    group = Curve(config.codec, config.distortion, config.label).name
+    group = _curve(config).name
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
     last = LastCheckpoint(folder, console)
     rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
@@ -127,21 +138,26 @@ def training_images(config: TrainConfig, console: Console) -> tuple[list[Path], 
     return read_imagenet(scenes_root(), "train").images, None
 
 
-DEMO_WIDTHS = (48, 64)
+DEMO_WIDTHS = {"num_channels": 48, "num_latent_channels": 64}
 """N and M that train in minutes on two cores, unless others are asked for."""
 
 
 def with_widths(config: TrainConfig) -> TrainConfig:
-    """Return the settings with the codec's widths: as asked for, as the zoo has them, as published, or the demo's."""
-    quality = zoo_quality(config.init)
+    """Return the settings with the codec's widths: as asked for, as the zoo has them, as published, or the demo's.
+
+    Raises:
+        ValueError: no such codec, or one that has no such widths or no grid of lmbdas.
+    """
+    card, quality = codec_card(config.codec), zoo_quality(config.init)
+    require(len(config.lmbdas) == 1 or card.has_grid, f"{config.codec} has one rate: give one --lmbda")
+    default: dict[str, Any] = dict(card.options)
     if quality is not None:
-        default = zoo_widths(config.codec, quality)
-    elif config.data == "scenes":
-        default = DEMO_WIDTHS
-    else:
-        default = published_widths(config.codec)
-    n = config.num_channels or default[0]
-    m = config.num_latent_channels or (n if has_one_width(config.codec) else default[1])
+        default |= dict(zip(("num_channels", "num_latent_channels"), zoo_widths(card.name, quality), strict=True))
+    elif config.data == "scenes" and not is_guest(config.codec):
+        default |= DEMO_WIDTHS
+    own = {name: getattr(config, name) or (default[name] if name in card.options else None) for name in DEMO_WIDTHS}
+    card.choose(**own)
+    n, m = own.values()
     return dataclasses.replace(config, num_channels=n, num_latent_channels=m)
 
 
@@ -151,7 +167,6 @@ def initial_codec(config: TrainConfig) -> Codec:
     Raises:
         ValueError: the checkpoint is of another codec or other widths, or the zoo's cannot be had.
     """
-    assert config.num_channels is not None and config.num_latent_channels is not None, "resolved by train"
     codec = build_codec(config.codec, config.num_channels, config.num_latent_channels, config.lmbdas)
     quality = zoo_quality(config.init)
     if quality is not None:
@@ -160,21 +175,31 @@ def initial_codec(config: TrainConfig) -> Codec:
     if config.init is None:
         codec.centre_quantiles()
         return codec
-    loaded = load_codec(here_or_embedded(config.init))
-    there = (loaded.header.codec, loaded.header.num_channels, loaded.header.num_latent_channels)
-    asked = (config.codec, config.num_channels, config.num_latent_channels)
-    require(there == asked, f"checkpoint {config.init} is of codec {there}, not {asked}; give --codec, --num_channels "
-                            "and --num_latent_channels as it has them")
-    require(not codec.lmbdas or loaded.header.lmbda == config.lmbdas,
+    loaded = load_codec(config.init, [config.codec])
+    _check_same(config.init, loaded.header, config)
+    require(not codec.grid or loaded.header.lmbda == config.lmbdas,
             f"checkpoint {config.init} has the grid --lmbda {' '.join(map(str, loaded.header.lmbda))}; give the same")
     return loaded.codec
+
+
+def _check_same(path: str, header: Header, config: TrainConfig) -> None:
+    """Refuse a checkpoint of another codec or other widths than the settings'."""
+    card = codec_card(config.codec)
+    asked = card.choose(config.num_channels, config.num_latent_channels)
+    require((header.codec, header.options) == (card.name, asked),
+            f"checkpoint {path} is of codec {header.codec} {_words(header.options)}, not {card.name} {_words(asked)}; "
+            "give --codec, --num_channels and --num_latent_channels as it has them")
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
 def run_folder(config: TrainConfig) -> Path:
     """Return the run's folder: that of the checkpoint resumed, else a new one below `--output`."""
     if config.resume is not None:
         return Path(config.resume).parent
-    curve = Curve(config.codec, config.distortion, config.label)
+    curve = _curve(config)
     name = config.name or "-".join([curve.stem, *(f"{lmbda:g}" for lmbda in config.lmbdas)])
     for number in range(1, 10_000):
         folder = Path(config.output) / (name if number == 1 else f"{name}-{number}")
@@ -186,13 +211,15 @@ def run_folder(config: TrainConfig) -> Path:
     raise ValueError(f"{config.output} holds 10,000 runs named {name}; give --name")
 
 
+def _curve(config: TrainConfig) -> Curve:
+    return Curve(codec_card(config.codec).name, distortion_card(config.distortion).name, config.label)
+
+
 def check_resumable(path: Path, config: TrainConfig) -> None:
     """Refuse a checkpoint that is damaged, of another codec or optimiser, or not a training's."""
     require(path.suffix == ".ckpt", f"--resume takes a run's last.ckpt, got {path}; --init takes weights alone")
-    header = load_codec(path).header
-    there = (header.codec, header.num_channels, header.num_latent_channels)
-    asked = (config.codec, config.num_channels, config.num_latent_channels)
-    require(there == asked, f"checkpoint {path} is of codec {there}, not {asked}")
+    header = load_codec(path, [config.codec]).header
+    _check_same(str(path), header, config)
     require(header.steps < config.trainer.max_steps,
             f"run {path.parent} is complete at step {header.steps}; --trainer.max_steps beyond it goes on")
     optimizer = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("optimizer", "adam")  # the first
@@ -219,7 +246,7 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
         num_nodes=hardware.num_nodes,
         precision=hardware.precision,
         # a variable-rate codec's first stage leaves its quantiser's offsets aside
-        strategy="ddp_find_unused_parameters_true" if module.codec.lmbdas and is_distributed else "auto",
+        strategy="ddp_find_unused_parameters_true" if module.codec.grid and is_distributed else "auto",
         callbacks=callbacks,
         logger=[CSVLogger(folder, name="", version=f"logs-{num_parts + 1}"), WandbLogger(save_dir=folder)],
         log_every_n_steps=10,

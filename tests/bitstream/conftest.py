@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lic.codecs import Header, LoadedCodec, build_codec, load_codec, save_codec
+from lic.codecs.build import codec_card
 from lic.settings.names import CodecName
 
 WIDTHS: dict[CodecName, tuple[int, int]] = {"elic2022-official": (8, 16)}
@@ -26,7 +27,7 @@ def save_untrained(name: CodecName, path: Path) -> None:
                 continue
             [*_, last] = [layer for layer in transform.children() if isinstance(layer, nn.Conv2d)]
             last.weight *= 40
-    save_codec(codec, Header(name, n, m, grid, "mse", "nothing", 0, {}), path)
+    save_codec(codec, Header(name, codec_card(name).choose(n, m), grid, "mse", "nothing", 0, {}), path)
 
 
 MakeCodec = Callable[[CodecName], LoadedCodec]

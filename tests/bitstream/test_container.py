@@ -46,7 +46,7 @@ def test_round_trip(name: CodecName, height: int, width: int, make_codec: MakeCo
     stream = encode(image, codec)
     decoded = decode(stream, codec)
     with torch.no_grad():
-        own = codec.codec(image, 0.013 if codec.codec.lmbdas else None).reconstruction.clamp(0, 1)
+        own = codec.codec(image, 0.013 if codec.codec.grid else None).reconstruction.clamp(0, 1)
     assert decoded.shape == image.shape
     torch.testing.assert_close(decoded, own, atol=2e-3, rtol=0)  # the stream's lmbda has 16 bits
 
@@ -57,7 +57,7 @@ def test_overhead(name: CodecName, make_codec: MakeCodec) -> None:
         codec = make_codec(name)
     except ValueError:
         pytest.skip(f"{name} has no such widths")
-    lmbda = float(np.float16(0.013)) if codec.codec.lmbdas else None
+    lmbda = float(np.float16(0.013)) if codec.codec.grid else None
     string = coded_without_container(codec, 64, 64, lmbda).string
     stream = encode(noise_image(0, 64, 64), codec, lmbda)
     assert stream[20:-4] == string

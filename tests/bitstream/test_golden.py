@@ -53,7 +53,8 @@ def formula_codec() -> LoadedCodec:
         cdfs, lengths, offsets = formula_tables(len(state[f"{model}_offset"]))
         state |= {f"{model}_quantized_cdf": cdfs, f"{model}_cdf_length": lengths, f"{model}_offset": offsets}
     codec.load_state_dict(state)
-    return LoadedCodec(codec, Header("mbt2018-mean", 8, 8, [0.01], "mse", "formula", 0, {}), "c0ffee00" * 8)
+    widths = {"num_channels": 8, "num_latent_channels": 8}
+    return LoadedCodec(codec, Header("mbt2018-mean", widths, [0.01], "mse", "formula", 0, {}), "c0ffee00" * 8)
 
 
 @pytest.fixture(scope="module")

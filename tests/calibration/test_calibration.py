@@ -1,7 +1,6 @@
 """Calibration: which scale comes next, what is kept, that rates follow the scale, and going on where it was."""
 
 import dataclasses
-import functools
 import json
 import math
 import os
@@ -20,38 +19,32 @@ from lic.calibration import search as scale_search
 from lic.calibration.rounds import Calibration, Round, Settings, read_calibration, write_calibration
 from lic.codecs import SHIPPED, CodecOutput, Header, build_codec, load_codec, save_codec
 from lic.device import pick_precision
-from lic.distortions import GMSD_SCALE, MSE_SCALE, SSIM_SCALE, build_distortion
+from lic.distortions import build_distortion, distortion_card
+from lic.images import write_image
 from lic.settings.calibrate import CalibrateConfig
 from lic.settings.metrics import MetricsConfig
-from lic.settings.train import TrainConfig, TrainerConfig
+from lic.settings.train import TrainerConfig
 from lic.training.callbacks import StepProgress
+from tests.support import ON_DEMO, SMALL, noise_image
 
 ROOT = Path(__file__).parents[2]
 GRID = [0.003, 0.01, 0.03]
+GMSD_SCALE, SSIM_SCALE = distortion_card("gmsd").scale, distortion_card("ssim").scale
 SETTINGS = Settings("ab", 600, 0, "bf16-mixed", 4096, 200)
-STEPS = ["--trainer.max_steps", "2", "--trainer.accelerator", "cpu"]
+STEPS = ["--trainer.max_steps", "2", "--trainer.accelerator", "cpu", "--limit", "8", "--crop_px", "64",
+         "--batch_size", "3"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo codec for mse with the gains of another grid."""
     shipped = load_codec(SHIPPED / "mbt2018-mean-vbr-mse.safetensors")
-    n, m = shipped.header.num_channels, shipped.header.num_latent_channels
-    codec = build_codec("mbt2018-mean-vbr", n, m, GRID)
+    codec = build_codec("mbt2018-mean-vbr", **shipped.header.options, lmbda=GRID)
     own = codec.state_dict()
     codec.load_state_dict({k: v for k, v in shipped.codec.named_parameters() if v.shape == own[k].shape}, strict=False)
     path = tmp_path_factory.mktemp("checkpoint") / "codec.safetensors"
     save_codec(codec, dataclasses.replace(shipped.header, lmbda=GRID), path)
     return path
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure on eight scenes; train on small crops, one for each lmbda, loaded in this process."""
-    cheap = functools.partial(TrainConfig, num_workers=0, crop_px=64)
-    monkeypatch.setattr(scale_search, "NUM_MEASURED", 8)
-    monkeypatch.setattr(scale_search, "BATCH_SIZE", len(GRID))
-    monkeypatch.setattr(scale_search, "TrainConfig", cheap)
 
 
 def run(*words: str) -> None:
@@ -117,58 +110,77 @@ def test_files_are_read_back_and_refused_for_other_settings(tmp_path: Path) -> N
             read_calibration("ms-ssim", SETTINGS, tmp_path)
 
 
-@pytest.mark.usefixtures("small")
-def test_what_is_written_and_going_on(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained: list[tuple[str, float]] = []
-    original = scale_search.train_and_measure
-    reference: list[float] = []
+def trainings(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines that say which trainings there were."""
+    return [line for line in capsys.readouterr().out.splitlines() if ": training with scale " in line]
 
-    def counted(name: Any, distortion: Any, bench: Any) -> list[float]:
-        trained.append((name, distortion.scale))
-        rates = original(name, distortion, bench)
-        assert all(0 < rate < math.inf for rate in rates)
-        reference[:] = reference or rates  # the first is for mse
-        factor = {"mse": 1, "gmsd": 2, "ssim": 1.1}[name]  # two steps alone change too little to correct
-        return [factor * rate for rate in reference]
 
-    monkeypatch.setattr(scale_search, "train_and_measure", counted)
+def test_what_is_written_and_going_on(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--init", str(checkpoint), "-o", str(tmp_path / "out"), *STEPS]
     run("--distortion", "gmsd", "--rounds", "1", *words)
-    run("--distortion", "ssim", "gmsd", "--rounds", "2", *words)
-    assert [name for name, _ in trained] == ["mse", "gmsd", "ssim", "gmsd"]
-    assert [scale for _, scale in trained][:3] == [MSE_SCALE, GMSD_SCALE, SSIM_SCALE]
-    assert trained[3][1] == pytest.approx(GMSD_SCALE * 2**-2.5)
-    run("--distortion", "ssim", "gmsd", "--rounds", "2", *words)
-    assert len(trained) == 4  # all is known
-    text = capsys.readouterr().out
-    assert f"gmsd: training with scale {GMSD_SCALE:g}" in text
-    assert "0 of 3" in text and "3 of 3" in text and "probe" in text
-    mse, gmsd, ssim = (content(tmp_path / "out", name) for name in ("mse", "gmsd", "ssim"))
+    assert trainings(capsys) == ["mse: training with scale 65025", f"gmsd: training with scale {GMSD_SCALE:g}"]
+    mse, gmsd = (content(tmp_path / "out", name) for name in ("mse", "gmsd"))
     assert mse["ratio"] == [1, 1, 1] and mse["scale"] == 65025 and mse["bpp"] == gmsd["reference_bpp"]
+    assert gmsd["within_15_percent"] == GRID  # two steps change next to nothing
+    gmsd["rounds"][0]["bpp"] = [2 * bpp for bpp in mse["bpp"]]  # as if its first round had given twice the bits
+    (tmp_path / "out/gmsd.json").write_text(json.dumps(gmsd))
+    run("--distortion", "ssim", "gmsd", "--rounds", "2", *words)
+    assert trainings(capsys) == [f"ssim: training with scale {SSIM_SCALE:g}",
+                                 f"gmsd: training with scale {GMSD_SCALE * 2**-2.5:.5g}"]  # fmt: skip
+    run("--distortion", "ssim", "gmsd", "--rounds", "2", *words)
+    text = capsys.readouterr().out
+    assert "training with" not in text and "3 of 3" in text and "probe" in text  # all is known
+    gmsd = content(tmp_path / "out", "gmsd")
     assert gmsd["distortion"] == "gmsd" and gmsd["lmbda"] == GRID and len(gmsd["rounds"]) == 2
-    assert gmsd["within_15_percent"] == [] and ssim["within_15_percent"] == GRID
     for one in gmsd["rounds"]:
         expected = [a / b for a, b in zip(one["bpp"], mse["bpp"], strict=True)]
         assert one["ratio"] == pytest.approx(expected)
-    assert gmsd["scale"] in [one["scale"] for one in gmsd["rounds"]]
+    assert gmsd["scale"] == gmsd["rounds"][1]["scale"] and gmsd["within_15_percent"] == GRID
     precision = pick_precision("auto", torch.device("cpu")).name
     assert gmsd["settings"] == {"checkpoint_sha256": load_codec(checkpoint).sha256, "steps": 2, "seed": 0,
-                                "precision": precision, "num_scenes": 64, "num_measured": 8}  # fmt: skip
+                                "precision": precision, "num_scenes": 64, "num_measured": 8, "crop_px": 64,
+                                "data": "demo scenes"}  # fmt: skip
     assert "torch" in gmsd["environment"]
     assert gmsd["command"].startswith("python -m lic calibrate --distortion ssim gmsd --rounds 2 --init ")
-    other = [*words, "--seed", "1"]
     with pytest.raises(SystemExit):
-        run("--distortion", "ssim", *other)
+        run("--distortion", "ssim", *words, "--seed", "1")
     assert "mse.json was made with seed 0, not 1" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("small")
+def test_any_data_and_backbone_and_what_train_takes_of_it(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photographs of several sizes; the file holds for the settings it was made with, and for no others."""
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        write_image(noise_image(i, 90, 70 + 60 * (i % 2)), tmp_path / "photos" / f"{i}.png")
+    data = ["--data", "folder", "--data_root", str(tmp_path / "photos"), "--crop_px", "64"]
+    metric = ["--distortion", "mlclipsim", "--mlclipsim.backbone", "photos"]
+    run(*metric, "--rounds", "1", "--init", str(checkpoint), "-o", str(tmp_path / "out"), *STEPS, *data)
+    found = content(tmp_path / "out", "mlclipsim")
+    assert found["metric"]["backbone"] == "photos" and found["settings"]["data"] == "photos"
+    assert found["settings"]["num_measured"] == 3 and found["scale"] == 480  # one is held out
+    capsys.readouterr()
+    training = ["--codec", "mbt2018-mean", "--num_channels", "8", "--num_latent_channels", "12", "--batch_size", "2",
+                "--trainer.max_steps", "1", "--num_workers", "0", "--output", str(tmp_path / "runs"), "--eval.metric",
+                "psnr", "--eval.baseline", "[]", *data]  # fmt: skip
+    scale = ["--distortion_scale", str(tmp_path / "out/mlclipsim.json")]
+    __main__.main(["train", *training, *metric, *scale, "--name", "own"])
+    assert "distortion_scale: 480.0" in (tmp_path / "runs/own/config.yaml").read_text()
+    for words, line in (
+        ([*metric, "--mlclipsim.layers", "1", "2"], "has the scale of mlclipsim with layers None, not [1, 2]"),
+        (["--distortion", "gmsd"], "has the scale of mlclipsim, not of gmsd"),
+    ):
+        with pytest.raises(SystemExit):
+            __main__.main(["train", *training, *words, *scale])
+        assert line in capsys.readouterr().err
+
+
 def test_a_larger_scale_gives_more_bits(checkpoint: Path, tmp_path: Path) -> None:
-    config = CalibrateConfig(init=str(checkpoint), output=str(tmp_path), trainer=TrainerConfig(20, "cpu"))
+    config = CalibrateConfig(init=str(checkpoint), output=str(tmp_path), limit=8, crop_px=64, batch_size=3,
+                             trainer=TrainerConfig(20, "cpu"))  # fmt: skip
     cpu, quiet = torch.device("cpu"), Console(quiet=True)
-    bench = scale_search._bench(config, checkpoint, load_codec(checkpoint), cpu, "", quiet)
+    bench = scale_search._bench(config, checkpoint, load_codec(checkpoint), ON_DEMO, cpu, "", quiet)
     distortion = build_distortion("vif", MetricsConfig())
     rates = []
     for distortion.scale in (250.0, 500.0):
@@ -179,7 +191,7 @@ def test_a_larger_scale_gives_more_bits(checkpoint: Path, tmp_path: Path) -> Non
 class _Scripted(torch.nn.Module):
     """A codec of R = a + b log(gain) and mse c / gain: at lmbda the loss R + lmbda s D has its optimum at one s."""
 
-    lmbdas = (0.002, 0.01, 0.05)
+    grid = (0.002, 0.01, 0.05)
 
     def forward(self, image: torch.Tensor, lmbda: float) -> CodecOutput:
         error = math.sqrt(1e-4 / lmbda)
@@ -190,13 +202,12 @@ def test_probe_finds_the_scale_at_which_the_gain_is_optimal() -> None:
     """dR/dD = -0.5 lmbda / 1e-4: the scale is 5000 at every lmbda, one-sided differences at the ends included."""
     mse = build_distortion("mse", MetricsConfig())
     codec: Any = _Scripted()
-    found = scale_search.probe_scales(codec, mse, torch.full((4, 3, 8, 8), 0.5), torch.device("cpu"))
+    found = scale_search.probe_scales(codec, mse, [torch.full((4, 3, 8, 8), 0.5)], torch.device("cpu"))
     assert found == pytest.approx([5000] * 3, rel=0.01)
     mse.measure = lambda reconstruction, image: torch.ones(len(image))  # blind: no scale would do
-    assert scale_search.probe_scales(codec, mse, torch.rand(4, 3, 8, 8), torch.device("cpu")) == [None] * 3
+    assert scale_search.probe_scales(codec, mse, [torch.rand(4, 3, 8, 8)], torch.device("cpu")) == [None] * 3
 
 
-@pytest.mark.usefixtures("small")
 def test_what_cannot_be_had_gets_a_line_and_the_others_go_on(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +227,6 @@ def test_what_cannot_be_had_gets_a_line_and_the_others_go_on(
     assert "none of these distortions can be had here: lpips, dists" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("small")
 def test_divergence_leaves_a_distortion_out(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +276,7 @@ def test_checkpoints_that_do_not_do(
 ) -> None:
     name, lmbda, distortion = header
     path = tmp_path / "codec.safetensors"
-    save_codec(build_codec(name, 8, 12, lmbda), Header(name, 8, 12, lmbda, distortion, "", 0, {}), path)
+    save_codec(build_codec(name, 8, 12, lmbda), Header(name, SMALL, lmbda, distortion, "", 0, {}), path)
     with pytest.raises(SystemExit):
         run("--init", str(path))
     assert f"checkpoint {path} {line}" in capsys.readouterr().err
@@ -279,7 +289,6 @@ def test_help_answers_without_torch() -> None:
     assert done.stdout.endswith("False\n") and "--rounds" in done.stdout
 
 
-@pytest.mark.usefixtures("small")
 def test_ctrl_c_keeps_the_rounds_before_it(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = StepProgress.on_train_batch_end
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lic.codecs import Codec, build_codec
-from lic.codecs.build import has_one_width, is_variable_rate
+from lic.codecs.build import codec_card
 from lic.settings.names import CodecName
 
 MakeCodec = Callable[..., Codec]
@@ -16,17 +16,18 @@ GRID = (0.005, 0.02, 0.08)
 
 def small_widths(name: CodecName) -> tuple[int, int]:
     """N and M of a codec that tests build in no time."""
-    return 8, 8 if has_one_width(name) else 32 if name == "mlicpp" else 12
+    m = 32 if name == "mlicpp" else 12
+    return 8, m if "num_latent_channels" in codec_card(name).options else 8
 
 
 def small_codec(name: CodecName) -> Codec:
     """A codec of small widths, its weights as drawn."""
-    return build_codec(name, *small_widths(name), GRID if is_variable_rate(name) else ())
+    return build_codec(name, *small_widths(name), GRID if codec_card(name).has_grid else ())
 
 
 def a_point(name: CodecName) -> float | None:
     """What a codec's coding takes for an operating point."""
-    return GRID[1] if is_variable_rate(name) else None
+    return GRID[1] if codec_card(name).has_grid else None
 
 
 def _make(name: CodecName = "mbt2018-mean", seed: int = 0) -> Codec:

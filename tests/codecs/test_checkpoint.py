@@ -13,10 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lic.codecs import Codec, Header, load_codec, save_codec
+from lic.codecs.build import codec_card
 from lic.settings.names import CodecName
 from tests.codecs.conftest import GRID, a_point, small_widths
+from tests.support import SMALL
 
-HEADER = Header("mbt2018-mean", 8, 12, [0.01, 0.02], "mlclipsim", "demo scenes", 7, {"torch": "2.11.0"})
+HEADER = Header("mbt2018-mean", SMALL, [0.01, 0.02], "mlclipsim", "demo scenes", 7, {"torch": "2.11.0"})
 
 
 def refusal(path: Path) -> str:
@@ -57,8 +59,8 @@ def test_round_trip(name: CodecName, has_tables: bool, make_codec: Any, make_ima
     codec, image, path = rounded(make_codec(name)).train(), make_image(70, 64), tmp_path / "a.b.safetensors"
     if has_tables:
         codec.build_tables()
-    n, m = small_widths(name)
-    header = dataclasses.replace(HEADER, codec=name, num_channels=n, num_latent_channels=m, lmbda=list(GRID))
+    options = codec_card(name).choose(*small_widths(name))
+    header = dataclasses.replace(HEADER, codec=name, options=options, lmbda=list(GRID))
     version = codec._version_of_tables
     save_codec(codec, header, path)
     assert codec.training and codec._version_of_tables == version, "saving changed the codec"
@@ -200,12 +202,16 @@ def test_unknown_codec(saved: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"num_channels": 16},
-        {"num_latent_channels": 24},
+        {"options": {"num_channels": 16, "num_latent_channels": 12}},
+        {"options": {"num_channels": 8, "num_latent_channels": 24}},
         {"codec": "bmshj2018-hyperprior"},
-        {"num_channels": "many"},
-        {"num_channels": -1},
-        {"num_channels": None},
+        {"options": {"num_channels": 8}},
+        {"options": {"num_channels": 8, "num_latent_channels": 12, "depth": 3}},
+        {"options": {"num_channels": "many", "num_latent_channels": 12}},
+        {"options": {"num_channels": -1, "num_latent_channels": 12}},
+        {"options": {"num_channels": None, "num_latent_channels": 12}},
+        {"options": None},
+        {"options": ["num_channels"]},
         {"colour": "red"},
     ],
 )

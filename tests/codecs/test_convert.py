@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lic.codecs import Codec, build_codec, load_codec
+from lic.codecs.build import codec_card
 from lic.codecs.convert import convert_mlicpp, main
 
 # Names and shapes of the official state dict, and what the official code (commit 4aa9d2a) computes on a CPU with the
@@ -144,7 +145,7 @@ def test_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     with safetensors.safe_open(target, "pt") as file:
         header = json.loads(file.metadata()["lic"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    assert (header["codec"], header["num_channels"], header["num_latent_channels"]) == ("mlicpp", 32, 64)
+    assert (header["codec"], header["options"]) == ("mlicpp", {"num_channels": 32, "num_latent_channels": 64})
     assert (header["lmbda"], header["distortion"]) == ([0.0483], "mse") and "official.pth.tar" in header["data"]
     loaded = load_codec(target)
     coded = loaded.codec.compress(torch.rand(1, 3, 64, 64))
@@ -167,7 +168,7 @@ def test_compressais_checkpoints(name: Any, widths: tuple[int, int], tmp_path: P
     torch.save({"epoch": 3, "state_dict": source.network.state_dict()}, tmp_path / "checkpoint.pth.tar")
     main([name, str(tmp_path / "checkpoint.pth.tar"), str(target)])
     loaded, image = load_codec(target), torch.rand(1, 3, 64, 64)
-    assert (loaded.header.num_channels, loaded.header.num_latent_channels, loaded.header.lmbda) == (*widths, [0.0])
+    assert (loaded.header.options, loaded.header.lmbda) == (codec_card(name).choose(*widths), [0.0])
     with torch.no_grad():
         assert torch.equal(loaded.codec(image).reconstruction, source(image).reconstruction)
     with pytest.raises(ValueError, match="is not of mbt2018: ") as error:

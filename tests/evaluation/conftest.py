@@ -16,7 +16,7 @@ from lic.evaluation.measure import Measures, build_measures
 from lic.images import write_image
 from lic.metrics import build
 from lic.settings.names import DEFAULT_METRICS, CodecName
-from tests.support import ON_DEMO
+from tests.support import ON_DEMO, SMALL
 
 SIZES = ((64, 64), (64, 64), (48, 80), (64, 64), (48, 80), (33, 20))
 
@@ -56,7 +56,7 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
             network.network.g_a[-1].weight *= 40
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_codec(network, Header(codec, 8, 12, lmbda, distortion, "noise", 1, {}, **(trained or {})), path)
+        save_codec(network, Header(codec, SMALL, lmbda, distortion, "noise", 1, {}, **(trained or {})), path)
         return path
 
     return make

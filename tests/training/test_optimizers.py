@@ -89,7 +89,7 @@ def test_lowers_the_loss_of_every_kind_of_codec_in_bf16(name: OptimizerName, cod
     for _ in range(13):
         torch.manual_seed(0)
         with torch.autocast("cpu", torch.bfloat16):
-            output = codec(image, next(iter(codec.lmbdas), None))
+            output = codec(image, next(iter(codec.grid), None))
             loss = output.bpp.mean() + 650 * (output.reconstruction - image).square().mean()
         optimizer.zero_grad()
         (loss + codec.auxiliary_loss()).backward()
