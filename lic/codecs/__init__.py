@@ -1,6 +1,7 @@
 """Codecs: image -> reconstruction and rate, image -> coded symbols -> reconstruction."""
 
 from lic.codecs.build import build_codec
+from lic.codecs.card import CodecCard
 from lic.codecs.checkpoint import PHOTOS, SHIPPED, Header, LoadedCodec, load_codec, save_codec
 from lic.codecs.codec import Codec, CodecOutput, CodedImage
 
@@ -8,6 +9,7 @@ __all__ = [
     "PHOTOS",
     "SHIPPED",
     "Codec",
+    "CodecCard",
     "CodecOutput",
     "CodedImage",
     "Header",

@@ -171,6 +171,7 @@ class Codec(nn.Module):
         check()
         return crop_to(decoded, height, width).clamp(0, 1)
 
+    @torch.no_grad()
     def check_coding(self) -> None:
         """Refuse a network that does not code as a training's evaluation will: a guest's, before it trains for hours.
 

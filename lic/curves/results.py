@@ -112,6 +112,8 @@ class Results:
     """Of the codec's training; None for conventional codecs, checkpoints that do not say, and means over seeds."""
     tasks: dict[str, Facts] = field(default_factory=dict)
     """How each task is shown, without networks, in the order of panels and columns."""
+    metrics: dict[str, Facts] = field(default_factory=dict)
+    """How metrics are shown that are not the house's."""
 
     def __post_init__(self) -> None:
         for scores in (self.ceiling, *(point.tasks for point in self.points)):
@@ -150,7 +152,7 @@ def facts_of(results: Sequence[Results], name: str) -> Facts:
         ValueError: none of them knows it.
     """
     known = {name: metric_facts(name) for name in (*METRICS, *list_qualities(results))}
-    known |= {task: facts for each in reversed(results) for task, facts in each.tasks.items()}
+    known |= {quality: facts for each in reversed(results) for quality, facts in (each.metrics | each.tasks).items()}
     if task_of(name) not in known:
         raise ValueError(_unknown("quality", name, known))
     return known[task_of(name)]
@@ -189,6 +191,8 @@ def save_results(results: Results, path: Path | str) -> None:
     path = Path(path)
     points = [{**{k: v for k, v in asdict(p).items() if k not in _NESTED}, **p.tasks} for p in results.points]
     content = _without_nan({**asdict(results), "points": points})
+    if not results.metrics:
+        del content["metrics"]
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -224,7 +228,7 @@ def _parse_results(content: Any) -> Results:
     kinds: Mapping[str, Any] = {
         "codec": str, "distortion": str | None, "dataset": str, "points": list, "ceiling": dict, "environment": dict,
         "networks": dict, "command": str, "config": dict, "label": str | None, "seed": int | None,
-        "tasks": dict,
+        "tasks": dict, "metrics": dict,
     }  # fmt: skip
     required = [each.name for each in fields(Results) if each.default is each.default_factory is MISSING]
     _check_keys("results", content, required)
@@ -237,7 +241,8 @@ def _parse_results(content: Any) -> Results:
     tasks = _parse_facts(content["tasks"]) if "tasks" in content else TASKS_OF_OLDER_FILES
     points = tuple(_parse_point(point, tasks) for point in content["points"])
     ceiling = _parse_tasks(content["ceiling"], tasks)
-    return Results(**{**content, "points": points, "ceiling": ceiling, "tasks": dict(tasks)})
+    own = {"tasks": dict(tasks), "metrics": _parse_facts(content.get("metrics", {}))}
+    return Results(**{**content, "points": points, "ceiling": ceiling, **own})
 
 
 def _parse_facts(content: Mapping[str, Any]) -> dict[str, Facts]:

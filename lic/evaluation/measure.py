@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lic.curves.facts import Facts
 from lic.metrics import Metric, build_metric
 from lic.settings.metrics import MetricsConfig
-from lic.settings.names import MetricName
 
 ROOM_BYTES = 2**29
 CACHED_PX = 2**16  # MS-SSIM's many planes of so many pixels stay in a processor's cache
@@ -65,13 +65,19 @@ class Measures:
         return " ".join(f"{name} {_digest(metric)}" for name, metric in self.metrics.items()) or "none"
 
 
-def build_measures(names: Sequence[MetricName], config: MetricsConfig, device: torch.device) -> Measures:
+def build_measures(names: Sequence[str], config: MetricsConfig, device: torch.device) -> Measures:
     """Return the metrics of these names.
 
     Raises:
         ValueError: in one line: weights that cannot be had.
     """
     return Measures({name: build_metric(name, config) for name in dict.fromkeys(names)}, device)
+
+
+def facts_of_metric(metric: Metric) -> Facts:
+    """Return how a metric is shown, as its card says."""
+    card = metric.card
+    return Facts(card.name, card.title, unit="", digits=4, is_lower_better=card.better == "lower")
 
 
 def _has_weights(metric: Metric) -> bool:

@@ -20,7 +20,6 @@ from lic.metrics import Metric, build_metric
 from lic.settings import require
 from lic.settings.evaluate import JudgeConfig
 from lic.settings.metrics import MetricsConfig
-from lic.settings.names import MetricName
 from lic.tasks import DEFAULT_TASKS, Task, build_tasks
 
 Group = tuple[str, list[Path], list[Task]]
@@ -60,13 +59,15 @@ def plan_evaluation(
 
 
 def _metrics(
-    names: Sequence[MetricName], config: MetricsConfig, is_demo: bool, console: Console
+    names: Sequence[str], config: MetricsConfig, is_demo: bool, console: Console
 ) -> dict[str, Metric]:
     """Return the metrics; a line says which is left out because the default backbone is not at hand."""
     chosen, built = with_backbones(config, is_demo), dict[str, Metric]()
     for name in dict.fromkeys(names):
         try:
-            built[name] = build_metric(name, chosen)
+            metric = build_metric(name, chosen)
+            require(metric.card.name not in built, f"two of the metrics are called {metric.card.name}")
+            built[metric.card.name] = metric
         except ValueError as error:
             if name not in ("mlclipsim", "features") or getattr(chosen, name) == getattr(config, name):
                 raise  # it was asked for

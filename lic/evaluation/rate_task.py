@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from lic.cli import command_line
+from lic.curves.facts import METRICS
 from lic.curves.naming import Curve, file_stems
 from lic.curves.results import Point, Results, check_scores, read_environment, task_of
 from lic.demo.scenes import cache_folder
@@ -27,7 +28,7 @@ from lic.evaluation.evaluate import (
     predict_originals,
     write_sample,
 )  # fmt: skip
-from lic.evaluation.measure import Measures
+from lic.evaluation.measure import Measures, facts_of_metric
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
 from lic.settings.names import BaselineName
@@ -108,9 +109,11 @@ class RateTask:
         for task in self.tasks:
             networks.setdefault(task_of(task.name), []).append(task.network)
         command, facts = command_line(), facts_by_task(self.tasks)
+        own = {name: metric for name, metric in self.measures.metrics.items() if name not in METRICS}
+        metrics = {name: facts_of_metric(metric) for name, metric in own.items()}
         return [
             Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
-                    command, self.config, curve.label, curve.seed, facts)
+                    command, self.config, curve.label, curve.seed, facts, metrics)
             for curve, group in points.items()
         ]  # fmt: skip
 

@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from lic.backbones.prompted import PromptedClip, load_prompted_clip
-from lic.metrics.cards import CARDS
-from lic.metrics.metric import Metric
+from lic.metrics.metric import Metric, MetricCard
+from lic.metrics.openai_rn50 import WEIGHTS, locate
 from lic.settings.metrics import CLIPIQAConfig
 
 PAIR = ("Good photo.", "Bad photo.")
@@ -26,7 +26,7 @@ class CLIPIQA(Metric):
     """
 
     def __init__(self, clip: PromptedClip) -> None:
-        super().__init__(CARDS["clipiqa"])
+        super().__init__(CARD)
         self.clip = clip
 
     def prepare(self, reference: Tensor | None) -> None:
@@ -40,3 +40,10 @@ class CLIPIQA(Metric):
 def build_clipiqa(config: CLIPIQAConfig) -> CLIPIQA:
     """Return the metric that the settings describe."""
     return CLIPIQA(load_prompted_clip(config.pretrained, config.encoder, [PAIR]))
+
+
+CARD: MetricCard = MetricCard(
+    "clipiqa", "CLIP-IQA", "none", "higher", lambda _, config: build_clipiqa(config.clipiqa), lowest=0, highest=1,
+    is_differentiable=True, weights=WEIGHTS, locate=locate, licence="Apache-2.0 (ours); OpenAI's weights MIT",
+    source="Wang et al. 2023, arXiv 2207.12396",
+)  # fmt: skip

@@ -7,7 +7,6 @@ python -m lic metrics --json    the same for machines
 import json
 import math
 import sys
-from dataclasses import asdict
 from typing import Any, get_args
 
 from rich import box
@@ -16,11 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from lic.cli import fail
-from lic.metrics.cards import CARDS
-from lic.metrics.metric import Card
-from lic.metrics.weights import how_to_get, is_here
+from lic.metrics import CARDS, MetricCard
 from lic.settings.names import DistortionName
 
+RECORDED = ("name", "title", "reference", "better", "lowest", "highest", "is_differentiable", "weights", "licence",
+            "source")  # fmt: skip
 WIDTH = 120
 """Columns of the table where no terminal tells its width."""
 
@@ -30,24 +29,25 @@ def main(argv: list[str]) -> None:
     if argv in (["-h"], ["--help"]):
         sys.stdout.write(str(__doc__))
     elif argv == ["--json"]:
-        print(json.dumps([_as_record(card) for card in CARDS.values()], indent=2))
+        print(json.dumps([_as_record(card) for card in CARDS], indent=2))
     elif argv:
         fail("lic metrics", f"expected nothing or --json, got: {' '.join(argv)}")
     else:
         _print_table()
 
 
-def _as_record(card: Card) -> dict[str, Any]:
+def _as_record(card: MetricCard) -> dict[str, Any]:
     """Return a card in JSON's types: null for no limit, no distortion, no weights that could be here."""
+    own = {name: getattr(card, name) for name in RECORDED}
     limits = {"lowest": _finite(card.lowest), "highest": _finite(card.highest)}
-    return {**asdict(card), **limits, "distortion": _distortion(card), "weights_here": is_here(card.name)}
+    return {**own, **limits, "distortion": _distortion(card), "weights_here": card.is_here}
 
 
 def _finite(limit: float) -> float | None:
     return limit if math.isfinite(limit) else None
 
 
-def _distortion(card: Card) -> str | None:
+def _distortion(card: MetricCard) -> str | None:
     """Return the --distortion whose view it is, if there is one."""
     name = "mse" if card.name == "psnr" else card.name
     return name if name in get_args(DistortionName) else None
@@ -57,19 +57,19 @@ def _print_table() -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in ("name", "reference", "better", "range", "--distortion", "weights", "licence", "source"):
         table.add_column(heading, no_wrap=heading not in ("licence", "source"))
-    for card in CARDS.values():
+    for card in CARDS:
         table.add_row(*(escape(cell) for cell in _cells(card)))
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
     console.print(table)
-    for card in CARDS.values():
-        if is_here(card.name) is False:
-            console.print(f"{card.name} needs {escape(how_to_get(card.name))}", soft_wrap=True, highlight=False)
+    for card in CARDS:
+        if card.is_here is False:
+            console.print(f"{card.name} needs {escape(card.how_to_get)}", soft_wrap=True, highlight=False)
 
 
-def _cells(card: Card) -> list[str]:
+def _cells(card: MetricCard) -> list[str]:
     limits = " .. ".join("-∞" if value == -math.inf else "∞" if value == math.inf else f"{value:g}"
                          for value in (card.lowest, card.highest))  # fmt: skip
-    here = {None: "none", True: "here", False: "missing"}[is_here(card.name)]
+    here = {None: "none", True: "here", False: "missing"}[card.is_here]
     distortion = _distortion(card) or ("no, differentiable" if card.is_differentiable else "no")
     return [card.name, card.reference, card.better, limits, distortion, here, card.licence, card.source]

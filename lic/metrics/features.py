@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
+from math import inf
 
 from torch import Tensor
 
+from lic.demo.networks import demo_folder
 from lic.distortions import FeatureDistortion, build_features
 from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.features import PRESETS
-from lic.metrics.cards import CARDS
-from lic.metrics.metric import Metric
+from lic.metrics.metric import Metric, MetricCard
 from lic.settings.metrics import FeaturesConfig
 
 
@@ -17,7 +18,7 @@ class Features(Metric):
     """Distance of images to their references, (N,), 0 = identical; see lic/distortions/features.py."""
 
     def __init__(self, distortion: FeatureDistortion, variant: str) -> None:
-        card = dataclasses.replace(CARDS["features"], is_differentiable=distortion.is_differentiable)
+        card = dataclasses.replace(CARD, is_differentiable=distortion.is_differentiable)
         super().__init__(card, f"{card.title} ({variant})" if variant else None)
         self.distortion = distortion
 
@@ -39,3 +40,13 @@ def build_features_metric(variant: str, config: FeaturesConfig) -> Features:
     elif variant:
         config = dataclasses.replace(config, backbone=variant)
     return Features(build_features(config), variant)
+
+
+CARD: MetricCard = MetricCard(
+    "features", "Features", "full", "lower", lambda variant, config: build_features_metric(variant, config.features),
+    takes_argument=True, lowest=0, highest=inf, is_differentiable=True,
+    weights="checkpoints/demo/clip.safetensors, checkpoints/photos, or the backbone's: an open_clip tag, timm, "
+            "torchvision, or a file",
+    locate=lambda: (demo_folder() / "clip.safetensors", "python -m lic demo-networks clip"),
+    licence="Apache-2.0 (ours; the backbone's own)", source="Ghildyal et al. 2025, arXiv 2409.07650",
+)  # fmt: skip

@@ -20,6 +20,7 @@ SPAQ to 448 px) is left to the caller.
 """
 
 import dataclasses
+from math import inf
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ from torch import Tensor
 from lic.backbones.prompted import Pair, PromptedClip, load_prompted_clip
 from lic.cli import unknown
 from lic.images import pad_at_least
-from lic.metrics.cards import CARDS
-from lic.metrics.metric import Metric
+from lic.metrics.metric import Metric, MetricCard
+from lic.metrics.openai_rn50 import WEIGHTS, locate
 from lic.settings.metrics import MACLIPConfig
 from lic.settings.names import MACLIPPreset
 
@@ -55,7 +56,7 @@ class MACLIP(Metric):
     """
 
     def __init__(self, clip: PromptedClip, title: str | None = None) -> None:
-        super().__init__(CARDS["maclip"], title)
+        super().__init__(CARD, title)
         self.clip = clip
 
     def prepare(self, reference: Tensor | None) -> None:
@@ -99,3 +100,10 @@ def _crops(image: Tensor) -> Tensor:
     crops = [image[..., top : top + CROP_PX, left : left + CROP_PX] for top in rows for left in columns]
     resized = F.interpolate(image, (CROP_PX, CROP_PX), mode="bilinear", align_corners=False)
     return torch.stack([*crops, resized], 1).flatten(0, 1)
+
+
+CARD: MetricCard = MetricCard(
+    "maclip", "MA-CLIP", "none", "higher", lambda preset, config: build_maclip(preset, config.maclip),
+    takes_argument=True, lowest=0, highest=inf, is_differentiable=True, weights=WEIGHTS, locate=locate,
+    licence="Apache-2.0 (ours); OpenAI's weights MIT", source="Liao et al. 2026, arXiv 2511.09948",
+)  # fmt: skip

@@ -1,40 +1,61 @@
 """What a metric is, and what it declares of itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from lic.distortions.pair import check_sizes
-from lic.settings.names import MetricName
+from lic.settings.metrics import MetricsConfig
 
 
 @dataclass(frozen=True)
-class Card:
+class MetricCard:
     """What a metric declares.
 
     Attributes:
-        name: as `--metrics` takes it.
+        name: as `--metric` takes it.
         title: as tables print it.
         reference: full: it compares with the undistorted image; none: it looks at one image alone.
         better: the direction of quality.
+        build: the argument behind the name's colon and the settings -> the metric.
+        takes_argument: whether there may be one; else it is "".
         lowest, highest: its range.
         is_differentiable: whether gradients reach the image, so that it may be a `--distortion` if full-reference.
         weights: where its weights come from; "none" if it has none.
+        locate: where the file of its default weights belongs, and where it comes from; None if there is none.
         licence: of code and weights as they are used here.
         source: the paper.
     """
 
-    name: MetricName
+    name: str
     title: str
     reference: Literal["full", "none"]
     better: Literal["higher", "lower"]
-    lowest: float
-    highest: float
-    is_differentiable: bool
-    weights: str
-    licence: str
-    source: str
+    build: Callable[[str, MetricsConfig], "Metric"]
+    takes_argument: bool = False
+    lowest: float = -inf
+    highest: float = inf
+    is_differentiable: bool = False
+    weights: str = "none"
+    locate: Callable[[], tuple[Path, str]] | None = None
+    licence: str = ""
+    source: str = ""
+
+    @property
+    def is_here(self) -> bool | None:
+        """Whether the default weights are on this machine; None if it has none."""
+        return None if self.locate is None else self.locate()[0].is_file()
+
+    @property
+    def how_to_get(self) -> str:
+        """The line that says which file of weights is wanted, from where, and where to put it."""
+        assert self.locate is not None, "a metric without weights"
+        path, source = self.locate()
+        return f"{path.name} from {source}, into {path.parent}"
 
 
 class Metric(nn.Module):
@@ -49,7 +70,7 @@ class Metric(nn.Module):
         title: as tables print it; tells variants of one metric apart.
     """
 
-    def __init__(self, card: Card, title: str | None = None) -> None:
+    def __init__(self, card: MetricCard, title: str | None = None) -> None:
         super().__init__()
         self.card = card
         self.title = title or card.title

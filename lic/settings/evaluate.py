@@ -20,8 +20,8 @@ class JudgeConfig:
     """local weights, one file for each network ('-': its published ones)"""
     data_root: str | None = None
     """ImageNet, COCO or VOC (as the task asks), or with no task any folder of images; default the demo scenes"""
-    metric: list[MetricName] = field(default_factory=lambda: [*DEFAULT_METRICS])
-    """measured of each reconstruction (python -m lic metrics)"""
+    metric: list[MetricName | GuestFile] = field(default_factory=lambda: [*DEFAULT_METRICS])
+    """measured of each reconstruction (python -m lic metrics), or Python files of your own (docs/extend.md)"""
     baseline: list[BaselineName] = field(default_factory=lambda: ["jpeg", "webp"])
     """codecs to compare with"""
     limit: int | None = None

@@ -10,16 +10,16 @@ from lic.curves.comparison import bd_rows, label
 from lic.curves.facts import METRICS, metric_facts
 from lic.curves.results import Results, facts_of, list_qualities
 from lic.curves.table import markdown_table
-from lic.metrics.cards import CARDS
+from lic.metrics import CARDS
 from lic.settings.evaluate import EvalConfig
 from lic.settings.names import DEFAULT_METRICS
 
 
 def test_as_the_cards_say() -> None:
-    assert list(METRICS) == list(CARDS)
-    for name, card in CARDS.items():
-        assert metric_facts(name).label == card.title
-        assert metric_facts(name).is_lower_better == (card.better == "lower")
+    assert list(METRICS) == [card.name for card in CARDS]
+    for card in CARDS:
+        assert metric_facts(card.name).label == card.title
+        assert metric_facts(card.name).is_lower_better == (card.better == "lower")
     assert EvalConfig().metric == list(DEFAULT_METRICS)
 
 

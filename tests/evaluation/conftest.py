@@ -14,7 +14,7 @@ from lic.demo.networks import build_demo_clip
 from lic.distortions import MLCLIPSim
 from lic.evaluation.measure import Measures, build_measures
 from lic.images import write_image
-from lic.metrics import build
+from lic.metrics import mlclipsim
 from lic.settings.names import DEFAULT_METRICS, CodecName
 from tests.support import ON_DEMO, SMALL
 
@@ -26,7 +26,7 @@ def metric(monkeypatch: pytest.MonkeyPatch) -> Measures:
     """The usual metrics, ML-CLIPSim on random weights."""
     torch.manual_seed(0)
     random = MLCLIPSim(clip_backbone(build_demo_clip().visual)).eval()
-    monkeypatch.setattr(build, "build_mlclipsim", lambda _: random)
+    monkeypatch.setattr(mlclipsim, "build_mlclipsim", lambda _: random)
     return build_measures(DEFAULT_METRICS, ON_DEMO, torch.device("cpu"))
 
 

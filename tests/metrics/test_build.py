@@ -12,8 +12,7 @@ from lic.distortions.gmsd import gmsd
 from lic.distortions.ssim import ssim
 from lic.distortions.vif import vif
 from lic.images import quantise
-from lic.metrics import build_metric, ms_ssim, psnr_db
-from lic.metrics.cards import CARDS
+from lic.metrics import build_metric, metric_card, ms_ssim, psnr_db
 from lic.settings.names import MetricName
 from tests.support import ON_DEMO, noise_image
 from tests.untrained import write_trunk
@@ -32,7 +31,7 @@ def pair() -> tuple[Tensor, Tensor]:
 def test_direction_range_and_one_reference_for_many(name: MetricName) -> None:
     metric, (images, image) = build_metric(name, ON_DEMO), pair()
     card = metric.card
-    assert card is CARDS[name] and card.reference == "full" and not metric.training
+    assert card is metric_card(name) and card.reference == "full" and not metric.training
     assert not any(parameter.requires_grad for parameter in metric.parameters())
     with torch.no_grad():
         better, worse = metric(images, image).tolist()
@@ -68,7 +67,7 @@ def test_vif_of_more_contrast_exceeds_one() -> None:
     _, image = pair()
     low = image * 0.5 + 0.25
     assert build_metric("vif", ON_DEMO)(image, low).item() > 1
-    assert CARDS["vif"].highest == math.inf
+    assert metric_card("vif").highest == math.inf
 
 
 def test_perceptual_metrics_on_untrained_trunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

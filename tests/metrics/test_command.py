@@ -6,9 +6,8 @@ from typing import get_args
 
 import pytest
 
-from lic.metrics.cards import CARDS
+from lic.metrics import CARDS
 from lic.metrics.command import main
-from lic.metrics.weights import WEIGHTS, how_to_get
 from lic.settings.names import DistortionName
 from tests.untrained import write_trunk
 
@@ -22,7 +21,7 @@ def test_table_fits_and_names_what_is_missing(
     table, _, needs = capsys.readouterr().out.partition("lpips needs")
     assert all(len(line) <= 120 for line in table.splitlines())
     rows = {line.split()[0]: line for line in table.splitlines()[3:] if line.strip() and not line.startswith("  ")}
-    assert set(rows) == set(CARDS)
+    assert set(rows) == {card.name for card in CARDS}
     assert "missing" in rows["lpips"] and "here" in rows["mlclipsim"] and "none" in rows["psnr"]
     assert "alexnet-owt-7be5be79.pth" in needs and "233 MB" in needs and f"{tmp_path}/hub/checkpoints" in needs
     write_trunk("alexnet")
@@ -34,7 +33,7 @@ def test_table_fits_and_names_what_is_missing(
 def test_json_holds_every_card(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--json"])
     records = {record["name"]: record for record in json.loads(capsys.readouterr().out)}
-    assert set(records) == set(CARDS)
+    assert set(records) == {card.name for card in CARDS}
     assert (records["vif"]["lowest"], records["vif"]["highest"]) == (0, None)
     assert records["psnr"]["distortion"] == "mse" and records["psnr"]["weights_here"] is None
     assert records["mlclipsim"]["weights_here"] is True
@@ -43,10 +42,10 @@ def test_json_holds_every_card(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_metrics_with_weights_say_where_these_belong() -> None:
-    for card in CARDS.values():
-        assert (card.weights == "none") == (card.name not in WEIGHTS), card.name
-        if card.name in WEIGHTS:
-            assert WEIGHTS[card.name][0]().name in how_to_get(card.name)
+    for card in CARDS:
+        assert (card.weights == "none") == (card.locate is None), card.name
+        if card.locate is not None:
+            assert card.locate()[0].name in card.how_to_get
 
 
 def test_help_and_mistakes(capsys: pytest.CaptureFixture[str]) -> None:

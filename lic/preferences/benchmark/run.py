@@ -12,20 +12,20 @@ Writes OUT/benchmark.csv (a number in each line), .md, .png, and OUT/significanc
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from lic.backbones.features import load_backbone
-from lic.cli import parse_config, save_config, unknown
+from lic.cli import parse_config, save_config
 from lic.data.subset import subset
 from lic.demo.networks import load_demo_clip
 from lic.device import pick_device
 from lic.distortions import with_backbones
 from lic.images import write_file
-from lic.metrics import Metric, build_metric
+from lic.metrics import Metric, build_metric, metric_card
 from lic.preferences.benchmark.figure import draw_benchmark
 from lic.preferences.benchmark.followed import Headline, Opinions, Row
 from lic.preferences.benchmark.scores import Item, Scores, Work, list_items, measure, scores_file
@@ -42,7 +42,6 @@ from lic.preferences.benchmark.tables import (
 from lic.preferences.sets import is_drawn, list_voters, load_set
 from lic.preferences.sets.opinions import Compared, PreferenceSet, Rated
 from lic.settings.metrics import MetricsConfig
-from lic.settings.names import MetricName
 from lic.settings.preferences import BenchmarkConfig
 
 
@@ -70,8 +69,7 @@ def main(argv: list[str]) -> int:
     if not config.metrics:
         raise ValueError("name at least one metric: --metrics psnr mlclipsim ...")
     for name in config.metrics:
-        if name.partition(":")[0] not in get_args(MetricName):
-            raise ValueError(unknown("metric", name, get_args(MetricName)))
+        metric_card(name)  # refused before anything is read
     metric = with_backbones(config.metric, all(map(is_drawn, config.sets)))
     benchmark(_load(config), dataclasses.replace(config, metric=metric), new_console())
     return 0

@@ -13,15 +13,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lic.metrics import Metric
+from lic.guests import content_digest
+from lic.metrics import CARDS, Metric
 from lic.preferences.sets.opinions import Picture, PreferenceSet
 from lic.settings.metrics import MetricsConfig
-from lic.settings.names import MetricName
 
 Key = tuple[str, str]
 """Names of picture and reference; "" for no reference."""
@@ -100,7 +100,7 @@ def scores_file(folder: Path, spec: str, preferences: PreferenceSet, name: str, 
         metric: as it was built.
         config: the settings; those of other metrics do not count.
     """
-    digest = hashlib.sha256(f"{spec} {name} {_settings(name, config)}".encode())
+    digest = hashlib.sha256(f"{spec} {name} {_settings(name, config)}{content_digest(name)}".encode())
     for key, value in sorted(metric.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
@@ -115,7 +115,7 @@ def scores_file(folder: Path, spec: str, preferences: PreferenceSet, name: str, 
 
 
 def _settings(name: str, config: MetricsConfig) -> str:
-    others = {other.replace("-", "_") for other in get_args(MetricName)} - {name.partition(":")[0].replace("-", "_")}
+    others = {other.name.replace("-", "_") for other in CARDS} - {name.partition(":")[0].replace("-", "_")}
     return repr([(each.name, getattr(config, each.name)) for each in dataclasses.fields(config)
                  if each.name not in others])  # fmt: skip
 

@@ -15,8 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from lic.images import read_image, to_uint8
-from lic.metrics import Metric, build_metric, psnr_db
-from lic.metrics.cards import CARDS
+from lic.metrics import Metric, build_metric, metric_card, psnr_db
 from lic.preferences import command
 from lic.preferences.benchmark import run as benchmark
 from lic.preferences.benchmark.followed import MAJORITY, Opinions
@@ -280,7 +279,7 @@ def test_a_metric_of_one_image_needs_no_reference_and_one_of_two_gives_up(tmp_pa
     reads = Reads()
     pictures = [reads.picture(f"{k}", torch.full((1, 3, 8 + k % 2, 8), k / 10)) for k in range(6)]
     items = [Item(picture, None) for picture in pictures]
-    card = dataclasses.replace(CARDS["psnr"], reference="none")
+    card = dataclasses.replace(metric_card("psnr"), reference="none")
     work = {"brightness": Work(Brightness(card), Scores(tmp_path / "b.jsonl")),
             "psnr": Work(build_metric("psnr", MetricsConfig()), Scores(tmp_path / "p.jsonl"))}  # fmt: skip
     failed = {name: why for _, some in measure(items, work, torch.device("cpu")) for name, why in some.items()}
