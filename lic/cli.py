@@ -4,6 +4,7 @@
 result, and the file written by `save_config` reruns the experiment.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
+KEEP_LINES = argparse.RawDescriptionHelpFormatter
+"""For commands whose help is their docstring as it is written."""
 _SHORT = {"-o": "--output", "-h": "--help"}
 RENAMED = {"mlclipsim.pretrained": "mlclipsim.backbone", "mlclipsim.encoder": "mlclipsim.backbone"}
 """Settings of before 2026-11-27."""

@@ -316,6 +316,8 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     __main__.main([])
     printed = capsys.readouterr().out
     assert all(re.search(rf"^{command} ", printed, re.M) for command in __main__.COMMANDS)
+    files = {path.stem.replace("_", "-") for path in (ROOT / "lic/commands").glob("*.py")} - {"--init--"}
+    assert files == set(__main__.COMMANDS)
 
 
 def test_console_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -325,7 +327,7 @@ def test_console_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def interrupted(argv: list[str]) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lic.metrics.command.main", interrupted)
+    monkeypatch.setattr("lic.commands.metrics.main", interrupted)
     monkeypatch.setattr(sys, "argv", ["/venv/bin/lic", "metrics"])
     with pytest.raises(SystemExit) as caught:
         __main__.run()
@@ -362,7 +364,7 @@ def test_help_shows_every_setting_once(script: str, config: type) -> None:
     texts = dict(shown)
     if config is TrainConfig:
         assert texts["lmbda"].startswith("rate-distortion trade-off") and texts["lmbda"].endswith("[0.01]")
-        assert f"{{{', '.join(get_args(DistortionName))}}} [mlclipsim]" in texts["distortion"]
+        assert f"{{{', '.join(get_args(DistortionName))}}} or FILE.py [mlclipsim]" in texts["distortion"]
 
 
 @pytest.mark.parametrize("script", ["train.py", "eval.py"])

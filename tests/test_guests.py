@@ -112,7 +112,7 @@ def test_codec_distortion_and_metric_train_and_are_judged(folder: Path) -> None:
 
     for name in ("centred", "charbonnier", "worst_pixel"):
         (folder / f"{name}.py").unlink()
-    assert "Worst pixel" in lic("curves", "runs/mine/centred-charbonnier.json", "--out", "again.png", cwd=folder)
+    assert "Worst pixel" in lic("curves", "runs/mine/centred-charbonnier.json", "--output", "again.png", cwd=folder)
 
 
 @pytest.mark.parametrize("name", ["centred", "rans"])

@@ -1,4 +1,4 @@
-"""The trainings and measurements of `python -m lic calibrate`; the method is in lic/calibration/command.py."""
+"""The trainings and measurements of `python -m lic calibrate`; the method is in lic/commands/calibrate.py."""
 
 import dataclasses
 import itertools

@@ -1,10 +1,6 @@
-"""Checkpoints of other projects -> ours.
-
-    python -m lic convert mlicpp official.pth.tar out.safetensors
-    python -m lic convert mbt2018-mean mbt2018-mean-3-e522738d.pth.tar out.safetensors --lmbda 0.0067
+"""Checkpoints of other projects -> codecs.
 """
 
-import argparse
 import pickle
 import re
 from pathlib import Path
@@ -12,12 +8,11 @@ from typing import Any
 
 import compressai
 import torch
-from compressai.zoo import image as zoo
 from compressai.zoo.pretrained import load_pretrained
 from torch import Tensor, nn
 
 from lic.codecs.build import build_codec, codec_card
-from lic.codecs.checkpoint import Header, save_codec
+from lic.codecs.checkpoint import Header
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
 from lic.settings.names import CodecName
@@ -132,28 +127,10 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
     return codec.eval()
 
 
-def _header(name: CodecName, network: nn.Module, lmbda: float, source: Path) -> Header:
+def header_of(name: CodecName, network: nn.Module, lmbda: float, source: Path) -> Header:
     """Return what is known of a converted codec."""
     widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
     data = f"unknown to this project: converted from {source.name}"
     options = codec_card(name).choose(widths[0], widths[-1])
     return Header(name, options, [lmbda], "mse", data, 0, versions)
-
-
-def main(argv: list[str]) -> None:
-    """Convert a checkpoint of CompressAI or of the official MLIC++ to this project's; weights are rounded to fp16."""
-    parser = argparse.ArgumentParser("python -m lic convert", description=main.__doc__)
-    parser.add_argument("codec", choices=["mlicpp", *sorted(zoo.model_urls)])
-    parser.add_argument("source", type=Path, help="a .pth.tar of the other project")
-    parser.add_argument("target", type=Path, help="a .safetensors file")
-    parser.add_argument("--lmbda", type=float, default=0.0, help="what it was trained for, to be shown; 0: unknown")
-    settings = parser.parse_args(argv)
-    if settings.target.suffix != ".safetensors":
-        raise ValueError(f"expected a path ending in .safetensors, came '{settings.target}'")
-    if settings.codec == "mlicpp":
-        codec = Codec(convert_mlicpp(settings.source))
-    else:
-        codec = convert_compressai(settings.codec, settings.source)
-    save_codec(codec, _header(settings.codec, codec.network, settings.lmbda, settings.source), settings.target)
-    print(f"{settings.target}: {settings.codec}, {sum(p.numel() for p in codec.parameters()) / 1e6:.1f} M parameters")

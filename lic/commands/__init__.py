@@ -1,1 +1,1 @@
-"""Commands that bring several rooms together."""
+"""The commands, a file for each: settings or arguments -> what a room does. Its docstring is its help."""

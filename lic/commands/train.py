@@ -1,7 +1,6 @@
 """Train a learned image codec for machines, then see its rate-task point.
 
 lic train --lmbda 0.01 --distortion mlclipsim            # on the embedded demo scenes
-lic train --lmbda 0.01 --distortion mse
 lic train --data folder --data_root ~/photos --lmbda 0.0067
 lic train --config configs/train/demo.yaml --trainer.max_steps 2000
 lic train --data folder --data_root ~/photos --eval.task coco-det --eval.data_root ~/coco --eval.every_n_steps 2000

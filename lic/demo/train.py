@@ -1,8 +1,4 @@
-"""Trains the demo world's networks from nothing and writes checkpoints/{demo,voters}/*.safetensors.
-
-    python -m lic demo-networks classifier --steps 100     # one of them, badly, in a minute
-    python -m lic demo-networks                            # the four of demo/: about 80 minutes on two cores
-    python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: 47 minutes, one thread
+"""How the demo scenes' networks are trained, from nothing.
 
 They learn from scenes of the split "networks" alone and are judged on those of "val", as drawn and as JPEG of
 quality 10. **No codec and no compressed image takes part in the training**, nor any blur or noise that resembles one:
@@ -10,7 +6,6 @@ the only augmentation is that the CLIP sees pieces of scenes with captions that 
 scenes mirrored, shifted and recoloured.
 """
 
-import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +23,11 @@ from torch.nn.functional import cross_entropy
 
 from lic.demo import networks as demo
 from lic.demo import other_networks as voters
-from lic.demo.arrays import SceneArrays, draw_arrays, jpeg_compressed, to_images
+from lic.demo.arrays import SceneArrays, jpeg_compressed, to_images
 from lic.demo.drawing import WORLD_SEED
 from lic.demo.losses import attribute_loss, clip_loss, vicreg_loss
 from lic.demo.networks import NetworkName
 from lic.demo.other_networks import VoterName
-from lic.demo.scenes import NUM_VAL
 from lic.demo.scores import score_network
 from lic.device import pick_precision
 
@@ -57,31 +51,7 @@ class Recipe:
     weight_decay: float
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Trains, judges and writes the networks named on the command line."""
-    parser = argparse.ArgumentParser("python -m lic demo-networks", description="Train the demo networks.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which of: {' '.join(NAMES)} (default all of these), "
-                        f"{' '.join(VOTERS)}; voters: all of those")
-    parser.add_argument("--out", type=Path, help="the folder of the weights instead of checkpoints/demo and /voters")
-    parser.add_argument("--steps", type=int, help="optimiser steps instead of each network's own number")
-    parser.add_argument("--num_scenes", type=int, default=NUM_SCENES, help="how many scenes to train on")
-    parser.add_argument("--num_val", type=int, default=NUM_VAL, help="how many held-out scenes to judge on")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="processor threads")
-    settings = parser.parse_args(argv)
-    for name in settings.names:
-        if name not in (*NAMES, *VOTERS, "voters"):
-            parser.error(f"network '{name}' is unknown; choose from: {', '.join((*NAMES, *VOTERS))}, voters")
-    torch.set_num_threads(settings.threads)
-    held_out = draw_arrays("val", settings.num_val)
-    scenes = draw_arrays("networks", settings.num_scenes)
-    names = settings.names or NAMES
-    for name in (*NAMES, *VOTERS):
-        if name in names or (name in VOTERS and "voters" in names):
-            folder = voters.voters_folder() if name in VOTERS else demo.demo_folder()
-            _make(name, scenes, held_out, settings.steps or RECIPES[name].steps, settings.out or folder)
-
-
-def _make(name: NetworkName | VoterName, scenes: SceneArrays, held_out: SceneArrays, steps: int, out: Path) -> None:
+def make(name: NetworkName | VoterName, scenes: SceneArrays, held_out: SceneArrays, steps: int, out: Path) -> None:
     """Trains one network, prints its scores and writes its file."""
     start = perf_counter()
     network = train_network(name, scenes, steps)
@@ -185,6 +155,3 @@ RECIPES: dict[NetworkName | VoterName, Recipe] = {
     "unet": Recipe(voters.build_unet, _segmenter_loss, 1500, 32, 4e-3, 0.05),
     "convnext": Recipe(voters.build_convnext, _attribute_loss, 2400, 64, 3e-3, 0.05),
 }
-
-if __name__ == "__main__":
-    main()

@@ -11,12 +11,12 @@ from lic.settings.metrics import MetricsConfig
 class BuildConfig:
     """Build PCMP: pairs of distortions of equal PSNR, labelled by the votes of pretrained networks."""
 
-    out: str = "runs/pcmp"
+    output: str = "runs/pcmp"
     """folder that gets manifest, images and votes; an interrupted build goes on there"""
-    data: str | None = None
+    data_root: str | None = None
     """folder of photographs; default demo scenes that no network was trained on"""
     network: list[str] | None = None
-    """voters, as eval.py takes them (names, onnx:FILE, timm:FILE); default small ones, with --data torchvision's"""
+    """voters, as eval.py takes them (names, onnx:FILE, timm:FILE); default small ones, for photographs torchvision's"""
     test_network: list[str] | None = None
     """those of the voters that are held out for testing; default about a third, of families of their own"""
     num_references: int = 400
@@ -51,7 +51,7 @@ class BenchmarkConfig:
     """NAME:FOLDER, several; names: pcmp mpd tid2013 kadid10k live csiq pipal bapps pieapp"""
     metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim", "ms-ssim", "fsim", "gmsd", "vif", "mlclipsim"])
     """names (python -m lic metrics), with an argument after a colon: mlclipsim:fitted.json"""
-    out: str = "runs/benchmark"
+    output: str = "runs/benchmark"
     """folder for CSV, Markdown, figure and the metrics' scores (kept: an interrupted run goes on)"""
     split: Literal["test", "fit", "all"] = "test"
     """part of a set that is split: test, fit or all"""
@@ -128,9 +128,9 @@ class ProbeConfig:
 
     inputs: list[str] = field(default_factory=list)
     """names of distortions (the flag may be left out: `distortions probe mlclipsim`)"""
-    out: str = "runs/probe"
+    output: str = "runs/probe"
     """folder for figures and JSON"""
-    data: str | None = None
+    data_root: str | None = None
     """folder of photographs; default demo scenes"""
     num_images: int = 4
     """images looked at"""

@@ -1,12 +1,4 @@
-"""Run every combination of a W&B grid sweep on this machine, without an account.
-
-python -m lic sweep configs/sweeps/demo.yaml                    # one run after the other, in runs/demo
-python -m lic sweep configs/sweeps/demo.yaml --jobs 2 -o runs/demo
-
-Each run has the command line that `wandb agent` would give it, its folder OUTPUT/NAME, named by the parameters that
-vary, and its log OUTPUT/NAME.log. The same command goes on after an interruption: complete runs are skipped, runs
-with a last.ckpt resumed, others started anew. Ctrl-C has the runs save and stop; a second one kills them.
-A sweep's program train.py is `lic train` where no such file is.
+"""Every combination of a sweep, run on this machine; lic/commands/sweep.py says what happens to each.
 """
 
 import contextlib
@@ -26,31 +18,10 @@ from typing import IO
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from lic.cli import parse_config
-from lic.embedded import here_or_embedded
 from lic.settings import require
-from lic.settings.sweep import SweepConfig
-from lic.sweep.file import Run, read_sweep
+from lic.sweep.file import Run
 
 POLL_SECONDS = 0.2
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run a sweep; return the exit code: 1 if a run failed, 130 after Ctrl-C."""
-    config = parse_config(SweepConfig, argv, "lic sweep", str(__doc__))
-    path = here_or_embedded(config.inputs[0])
-    output = Path(config.output or f"runs/{path.stem}")
-    runs = read_sweep(path, output)
-    with _locked(output) as lock:
-        unfinished = [run for run in runs if not is_complete(run.folder)]
-        for run in unfinished:
-            _check_folder(run.folder)
-        _tell(f"{path}: {len(runs)} runs in {output}, {len(runs) - len(unfinished)} of them complete already")
-        for folder in (run.folder for run in runs if run not in unfinished):
-            is_judged = any(folder.glob("*.json")) or any(folder.glob("*/curves.png"))  # of several sets of images
-            if (folder / "config.yaml").is_file() and not is_judged:
-                _tell(f"{folder.name}  complete, but not judged; do so with: python -m lic eval --checkpoint {folder}")
-        return _Sweep(config.jobs, lock).run(unfinished)
 
 
 def is_complete(folder: Path) -> bool:
@@ -66,7 +37,7 @@ def is_complete(folder: Path) -> bool:
         raise ValueError(f"{codec} or config.yaml beside it is damaged; move {folder} away") from error
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Refuse what is in the way of a run and was not left by an earlier start of it."""
     require(not folder.exists() or folder.is_dir(), f"{folder} is in the way: it is no folder")
     is_ours = not folder.exists() or (folder / "config.yaml").is_file() or (folder / "last.ckpt").is_file()
@@ -97,7 +68,7 @@ class _Job:
         return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
 
 
-class _Sweep:
+class Sweep:
     """Keeps so many runs at work until all are done."""
 
     def __init__(self, num_jobs: int, lock: int) -> None:
@@ -121,9 +92,9 @@ class _Sweep:
                 for job in self.jobs:
                     job.process.send_signal(signal.SIGINT)
         if self.num_interrupts:
-            _tell("interrupted; the same command goes on")
+            tell("interrupted; the same command goes on")
             return 130
-        _tell(f"{len(runs) - self.num_failed} done, {self.num_failed} failed")
+        tell(f"{len(runs) - self.num_failed} done, {self.num_failed} failed")
         return 1 if self.num_failed else 0
 
     def _start(self, run: Run) -> None:
@@ -138,12 +109,12 @@ class _Sweep:
                 job = _Job(run, self._spawn(command, file), log, file.tell(), time.monotonic())
         except OSError as error:
             self.num_failed += 1
-            _tell(f"{run.folder.name}  cannot be started: {error}")
+            tell(f"{run.folder.name}  cannot be started: {error}")
             return
         self.jobs.append(job)
         if self.num_interrupts:  # while it was being started
             job.process.send_signal(signal.SIGINT)
-        _tell(f"{job.name}  {'resumed' if is_resumed else 'started'}")
+        tell(f"{job.name}  {'resumed' if is_resumed else 'started'}")
 
     def _spawn(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         num_threads = max(len(os.sched_getaffinity(0)) // self.num_jobs, 1)
@@ -160,12 +131,12 @@ class _Sweep:
     def _report(self, job: _Job) -> None:
         code = job.process.returncode
         if code == 0:
-            _tell(f"{job.name}  done in {job.minutes}")
+            tell(f"{job.name}  done in {job.minutes}")
         elif self.num_interrupts:
-            _tell(f"{job.name}  stopped after {job.minutes}")
+            tell(f"{job.name}  stopped after {job.minutes}")
         else:
             self.num_failed += 1
-            _tell(f"{job.name}  failed after {job.minutes} (exit code {code}): {job.last_line()}  [{job.log}]")
+            tell(f"{job.name}  failed after {job.minutes} (exit code {code}): {job.last_line()}  [{job.log}]")
 
 
 @contextlib.contextmanager
@@ -187,7 +158,7 @@ def _handling_interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(output: Path) -> Iterator[int]:
+def locked(output: Path) -> Iterator[int]:
     """Hold a lock on the folder, which the runs inherit: none is started twice, even if a sweep was killed alone."""
     output.mkdir(parents=True, exist_ok=True)
     with (output / ".lock").open("w") as file:
@@ -198,5 +169,5 @@ def _locked(output: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
     print(line, flush=True)

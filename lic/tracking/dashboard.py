@@ -1,50 +1,19 @@
-"""`python -m lic dashboard`: a saved W&B workspace that compares all runs of a project.
+"""A saved W&B workspace that compares all runs of a project.
 
-    python -m lic dashboard --project lic
-    python -m lic dashboard --project lic --entity my-team --task coco-det voc-seg
-
-It needs the package wandb-workspaces (`pip install 'lic[dashboard]'`), a W&B account and the network.
+It needs the package wandb-workspaces (`pip install 'lic[dashboard]'`).
 """
 
-import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import wandb
-
-from lic.settings import require
 from lic.settings.names import DEFAULT_METRICS
-from lic.settings.tracking import WandbConfig
 from lic.tracking.curves import CHART, LINES
-from lic.tracking.runs import has_key
 
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
 
 USUAL_TASKS = ("imagenet-cls", "coco-det", "voc-seg")
 NAME = "rate-task curves"
-
-
-def main(argv: list[str]) -> None:
-    """Save a workspace with rate-task curves, media and training curves in a W&B project, and print its address."""
-    parser = argparse.ArgumentParser("python -m lic dashboard", description=main.__doc__)
-    parser.add_argument("--project", default=WandbConfig.project, help="W&B project (%(default)s)")
-    parser.add_argument("--entity", help="W&B user or team (the account's default)")
-    parser.add_argument("--task", nargs="+", default=USUAL_TASKS, metavar="TASK",
-                        help="tasks to show, as results name them (%(default)s)")  # fmt: skip
-    options = parser.parse_args(argv)
-    require(
-        has_key(),
-        "the dashboard is kept by W&B and this machine is not logged in: run `wandb login` first "
-        "(curves without an account: `python -m lic curves results/*.json`)",
-    )
-    try:
-        entity = options.entity or wandb.Api().default_entity
-        workspace = build_workspace(entity, options.project, options.task).save()
-    except (wandb.Error, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"W&B did not take the dashboard of project {options.project}: {reason}") from error
-    print(f"dashboard: {workspace.url}")
 
 
 def build_workspace(entity: str, project: str, tasks: Sequence[str]) -> "ws.Workspace":

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from lic.__main__ import main
-from lic.bitstream import commands, decode, encode, jobs, read_stream_header
-from lic.bitstream.commands import DEFAULT_CHECKPOINT
+from lic.bitstream import coding, decode, encode, jobs, read_stream_header
+from lic.bitstream.coding import DEFAULT_CHECKPOINT
 from lic.codecs import load_codec
 from lic.images import quantise, read_image, write_image
 from tests.support import noise_image
@@ -194,7 +194,7 @@ def test_mistakes_before_any_work(photos: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_viewers_pixels_are_coded(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
-    monkeypatch.setattr(commands, "read_image", lambda path, to_srgb: seen.append(to_srgb) or noise_image(0, 8, 8))
+    monkeypatch.setattr(coding, "read_image", lambda path, to_srgb: seen.append(to_srgb) or noise_image(0, 8, 8))
     main(["encode", "photos/a.png"])
     assert seen == [True]
     monkeypatch.undo()

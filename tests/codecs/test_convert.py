@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import codec_card
-from lic.codecs.convert import convert_mlicpp, main
+from lic.codecs.convert import convert_mlicpp
+from lic.commands.convert import main
 
 # Names and shapes of the official state dict, and what the official code (commit 4aa9d2a) computes on a CPU with the
 # weights below; N = 32, M = 64.

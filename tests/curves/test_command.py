@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lic.curves.command import main
+from lic.commands.curves import main
 from lic.curves.results import save_results
 
 
@@ -26,7 +26,7 @@ def files(make_results: Any, tmp_path: Path) -> list[str]:
 
 def test_draws_and_prints(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "figure.png"
-    assert main([*files, "--out", str(out)]) == 0
+    assert main([*files, "--output", str(out)]) == 0
     with Image.open(out) as image:
         assert image.format == "PNG" and image.width > 1000
     text = capsys.readouterr().out
@@ -36,14 +36,14 @@ def test_draws_and_prints(files: list[str], tmp_path: Path, capsys: pytest.Captu
 
 
 def test_drops_at_chosen_rates(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([*files, "--at_bpp", "0.3", "2", "--out", str(tmp_path / "figure.png")])
+    main([*files, "--at_bpp", "0.3", "2", "--output", str(tmp_path / "figure.png")])
     lines = capsys.readouterr().out.splitlines()
     (head,) = (line for line in lines if line.split()[:2] == ["task", "codec"])
     assert head.split()[2:] == ["0.3", "bpp", "2", "bpp"]
 
 
 def test_reference(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = ["--out", str(tmp_path / "figure.png")]
+    out = ["--output", str(tmp_path / "figure.png")]
     for arguments, name in (
         ([*files[:2]], "jpeg"),
         ([files[1]], None),
@@ -66,7 +66,7 @@ def test_seeds_are_one_curve(make_results: Any, tmp_path: Path, capsys: pytest.C
             results = replace(make_results(rates, psnr_db, codec="mbt2018-mean-vbr"), label=label, seed=seed)
             paths.append(str(tmp_path / f"{label}-{seed}.json"))
             save_results(results, Path(paths[-1]))
-    out = ["--out", str(tmp_path / "figure.png")]
+    out = ["--output", str(tmp_path / "figure.png")]
     for reference in ([], ["--reference", "mse"], ["--reference", paths[2]], ["--reference", "mbt2018-mean-vbr / mse"]):
         assert main([*reversed(paths), *reference, *out]) == 0
         text = capsys.readouterr().out
@@ -90,8 +90,8 @@ def test_mistakes_are_one_line(
         ([*files, "--reference", "jpg"], "did you mean 'jpeg'"),
         ([*files, "--reference", "mbt2018-mean"], "fits 2 of the results"),
         ([*files, str(other)], "expected results on one dataset"),
-        ([*files, "--out", str(tmp_path / "figure.pdf")], "end in .png"),
-        ([*files, "--out", str(tmp_path / "nowhere" / "figure.png")], "cannot write"),
+        ([*files, "--output", str(tmp_path / "figure.pdf")], "end in .png"),
+        ([*files, "--output", str(tmp_path / "nowhere" / "figure.png")], "cannot write"),
         ([*files, "--at_bpp", "0"], "expected positive numbers of bits per pixel, came 0"),
         ([*files, "--colour", "red"], "unrecognized arguments: --colour"),
     ):
@@ -105,7 +105,7 @@ def test_mistakes_are_one_line(
 def test_help_loads_nothing_heavy() -> None:
     code = """
 import sys
-from lic.curves.command import main
+from lic.commands.curves import main
 try:
     main(["--help"])
 finally:

@@ -23,10 +23,11 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from lic import __main__
 from lic.cli import reporting_mistakes
+from lic.commands.download import main
 from lic.data import download as command
 from lic.data import transfer
 from lic.data.coco import read_coco
-from lic.data.download import SETS, ImageSet, SetFile, download, main
+from lic.data.download import SETS, ImageSet, SetFile, download
 from lic.data.voc import read_voc
 from lic.images import list_images, read_image
 
@@ -413,7 +414,7 @@ def test_folder_that_cannot_be(server: Server, tmp_path: Path) -> None:
 def test_ctrl_c(server: Server, tmp_path: Path) -> None:
     content = serve_kodak(server)["kodim01.png"] = encoded(1, size=(500, 500))
     server.stalls.set()
-    program = "import sys; from lic.data.download import main; sys.exit(main(sys.argv[2:], sys.argv[1]))"
+    program = "import sys; from lic.commands.download import main; sys.exit(main(sys.argv[2:], sys.argv[1]))"
     process = subprocess.Popen([sys.executable, "-c", program, server.url, "kodak", "-o", str(tmp_path)],
                                env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip

@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from lic.commands.demo_networks import main
 from lic.demo import networks as demo
 from lic.demo.arrays import draw_arrays, jpeg_compressed
 from lic.demo.drawing import COLOURS, SHAPES, SIZES, TEXTURES
 from lic.demo.losses import PIECE_PX, _covariance, attribute_targets, cut_pieces, draw_view
 from lic.demo.other_networks import load_voter
 from lic.demo.scores import _box_ap50, _mean_iou
-from lic.demo.train import NAMES, VOTERS, main
+from lic.demo.train import NAMES, VOTERS
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def test_two_steps_make_files_that_load(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    few = ["--steps", "2", "--num_scenes", "8", "--num_val", "4", "--threads", "1", "--out", str(tmp_path)]
+    few = ["--steps", "2", "--num_scenes", "8", "--num_val", "4", "--threads", "1", "--output", str(tmp_path)]
     main(few)
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(NAMES)
     main(["voters", *few])

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
+from lic.commands.metrics import main
 from lic.metrics import CARDS
-from lic.metrics.command import main
 from lic.settings.names import DistortionName
 from tests.untrained import write_trunk
 

@@ -12,5 +12,5 @@ SETTINGS = ["--num_references", "4", "--pairs_per_reference", "2", "--jobs", "1"
 def small_pcmp(tmp_path_factory: pytest.TempPathFactory) -> PCMP:
     """Four references of two pairs, with their images, by the demo world's voters."""
     folder = tmp_path_factory.mktemp("pcmp") / "small"
-    main(["--out", str(folder), *SETTINGS])
+    main(["--output", str(folder), *SETTINGS])
     return load_pcmp(folder)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lic.preferences import correlate
+from lic.commands import correlate
 
 
 def _write(path: Path, lines: list[str]) -> str:

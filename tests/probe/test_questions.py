@@ -18,7 +18,7 @@ def image() -> Tensor:
 
 @pytest.fixture
 def squares() -> Distortion:
-    return Distortion(mse, 1.0, None)
+    return Distortion("own", mse, 1.0)
 
 
 def test_mse_at_identity(squares: Distortion, image: Tensor) -> None:
@@ -27,7 +27,7 @@ def test_mse_at_identity(squares: Distortion, image: Tensor) -> None:
 
 
 def test_a_gradient_that_is_not_a_number_is_found(image: Tensor) -> None:
-    root = Distortion(lambda a, b: (a - b).square().mean((1, 2, 3)).sqrt(), 1.0, None)
+    root = Distortion("own", lambda a, b: (a - b).square().mean((1, 2, 3)).sqrt(), 1.0)
     assert not probing.at_identity(root, image).is_finite
 
 
@@ -42,18 +42,18 @@ def test_mse_grows_with_noise(squares: Distortion, image: Tensor) -> None:
     found = probing.monotonicity(squares, image, 0)
     assert len(found) >= 25
     assert found["gaussian-noise"] == found["jpeg"] == pytest.approx(1)
-    backwards = Distortion(lambda a, b: 1 / (1e-3 + mse(a, b)), 1.0, None)
+    backwards = Distortion("own", lambda a, b: 1 / (1e-3 + mse(a, b)), 1.0)
     assert probing.monotonicity(backwards, image, 0)["gaussian-noise"] == pytest.approx(-1)
 
 
 def test_gradient_noise_is_the_share_of_chance(image: Tensor) -> None:
-    certain = Distortion(mse, 1.0, None)
+    certain = Distortion("own", mse, 1.0)
     assert probing.gradient_noise(certain, image, 0).random_share == pytest.approx(0, abs=1e-6)
 
     def by_chance(a: Tensor, b: Tensor) -> Tensor:
         return mse(a, b) + 1e-3 * (torch.randn_like(a) * a).mean((1, 2, 3))
 
-    noisy = Distortion(by_chance, 1.0, None)
+    noisy = Distortion("own", by_chance, 1.0)
     error = 10 ** (-25 / 20)
     expected = 1e-6 / (1e-6 + 4 * error**2)
     assert probing.gradient_noise(noisy, image, 0).random_share == pytest.approx(expected, rel=0.3)
@@ -72,7 +72,7 @@ def test_mse_gets_the_image_back_from_noise(squares: Distortion, image: Tensor) 
 
 
 def test_what_a_distortion_ignores_stays_noise(image: Tensor) -> None:
-    grey = Distortion(lambda a, b: (a.mean(1) - b.mean(1)).square().mean((1, 2)), 1.0, None)
+    grey = Distortion("own", lambda a, b: (a.mean(1) - b.mean(1)).square().mean((1, 2)), 1.0)
     found = probing.reconstruct(grey, image, 150, 0, is_training=True)
     assert found.end < 1e-3 and found.psnr_db < 20
 

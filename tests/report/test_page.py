@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from lic.commands.report import main
 from lic.curves.results import save_results
-from lic.report.page import main
 
 NASTY = "<b>codec</b></script><script>alert(1)</script>&{title}"
 BPP, PSNR_DB = [0.1, 0.2, 0.4, 0.7], [24, 27, 30, 32]
@@ -292,7 +292,7 @@ def test_mistakes_are_one_line(make_results: Any, tmp_path: Path, capsys: pytest
 def test_help_loads_nothing_heavy() -> None:
     code = """
 import sys
-from lic.report.page import main
+from lic.commands.report import main
 try:
     main(["--help"])
 finally:

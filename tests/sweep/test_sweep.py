@@ -17,6 +17,7 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from lic.codecs import load_codec
+from lic.commands.sweep import main
 from lic.sweep import run as sweep
 from lic.sweep.file import read_sweep
 
@@ -116,7 +117,7 @@ def test_names(parameters: dict[str, Any], names: list[str], place: Path) -> Non
 
 def test_runs_every_combination(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(place / "small.yaml", {"seed": {"values": [1, 13, 2]}, "lmbda": {"value": 0.1}}, project="lic")
-    assert sweep.main([path, "--jobs", "2"]) == 1
+    assert main([path, "--jobs", "2"]) == 1
     cores = len(os.sched_getaffinity(0))
     ends = [["--output=runs/small", f"--name=seed{seed}"] for seed in (1, 13, 2)]
     expected = [[str(max(cores // 2, 1)), "--lmbda=0.1", f"--seed={end[1][11:]}", *end] for end in ends]
@@ -131,7 +132,7 @@ def test_runs_every_combination(place: Path, capsys: pytest.CaptureFixture[str])
     assert lines[-1] == "2 done, 1 failed"
     assert (place / "runs/small/seed1.log").read_text() == "at work on seed 1\n"
 
-    assert sweep.main([path]) == 1  # the complete ones are left alone, the failed one starts anew in its own folder
+    assert main([path]) == 1  # the complete ones are left alone, the failed one starts anew in its own folder
     assert starts(place)[3:] == [[str(cores), "--lmbda=0.1", "--seed=13", *ends[1]]]
     assert "2 of them complete already" in capsys.readouterr().out
     assert {entry.name for entry in (place / "runs/small").iterdir() if entry.is_dir()} == {"seed1", "seed13", "seed2"}
@@ -144,7 +145,7 @@ def test_so_many_at_a_time(jobs: str, expected: str, place: Path, monkeypatch: p
     if jobs == "3":
         (place / "wait").touch()
         monkeypatch.setattr(sweep.time, "sleep", lambda _: _go_on(place, 3))
-    assert sweep.main([path, "--jobs", jobs, "-o", "out"]) == 0
+    assert main([path, "--jobs", jobs, "-o", "out"]) == 0
     written = (place / "now.txt").read_text()
     assert written == expected or (jobs == "3" and sorted(written) == sorted(expected))
     assert {start[0] for start in starts(place)} == {"5"}
@@ -171,7 +172,7 @@ def test_goes_on_after_an_interruption(saves: bool, number: int, place: Path) ->
     assert (folder / "last.ckpt").exists() == saves and not (folder / "codec.safetensors").exists()
 
     (place / "wait").unlink()
-    assert sweep.main(["s.yaml"]) == 0
+    assert main(["s.yaml"]) == 0
     assert ("--resume=runs/s/seed1/last.ckpt" in starts(place)[1]) == saves
     assert len(starts(place)) == 3 and sweep.is_complete(folder)
 
@@ -196,11 +197,11 @@ def test_nothing_is_started_twice(place: Path, capsys: pytest.CaptureFixture[str
     process.kill()
     process.communicate()
     with pytest.raises(ValueError, match="another sweep, or a run that one left behind, is at work in runs/s"):
-        sweep.main(["s.yaml"])
+        main(["s.yaml"])
     (place / "wait").unlink()
     with (place / "runs/s/.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # until the run has ended
-    assert sweep.main(["s.yaml"]) == 0
+    assert main(["s.yaml"]) == 0
     assert len(starts(place)) == 1
 
 
@@ -239,7 +240,7 @@ def test_strangers_folders_are_kept(place: Path) -> None:
     (place / "runs/s/seed2").mkdir(parents=True)
     (place / "runs/s/seed2/notes.txt").touch()
     with pytest.raises(ValueError, match="runs/s/seed2 is in the way: it is not a run's folder; move it"):
-        sweep.main([path])
+        main([path])
     assert not (place / "starts.jsonl").exists() and (place / "runs/s/seed2/notes.txt").exists()
 
 
@@ -285,7 +286,7 @@ def test_what_is_no_grid_sweep_is_refused(content: Any, message: str, place: Pat
     if content is not None:
         (place / "s.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     with pytest.raises(ValueError, match=message) as caught:
-        sweep.main(["s.yaml"])
+        main(["s.yaml"])
     assert "\n" not in str(caught.value) and not (place / "runs").exists()
 
 
@@ -297,12 +298,12 @@ def test_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
              "trainer.accelerator": "cpu"}  # fmt: skip
     parameters = {"distortion": {"values": ["mse", "mlclipsim"]}, **{key: {"value": sizes[key]} for key in sizes}}
     path = write(tmp_path / "pair.yaml", parameters, program="train.py")
-    assert sweep.main([path, "-o", str(tmp_path / "out")]) == 0, capsys.readouterr().out
+    assert main([path, "-o", str(tmp_path / "out")]) == 0, capsys.readouterr().out
     for distortion in ("mse", "mlclipsim"):
         folder = tmp_path / "out" / distortion
         header = load_codec(folder / "codec.safetensors").header
         assert (header.steps, header.distortion) == (2, distortion)
         assert f"checkpoint {folder / 'codec.safetensors'}" in (tmp_path / "out" / f"{distortion}.log").read_text()
         assert any(folder.glob("*.json"))
-    assert sweep.main([path, "-o", str(tmp_path / "out")]) == 0
+    assert main([path, "-o", str(tmp_path / "out")]) == 0
     assert "2 of them complete already" in capsys.readouterr().out

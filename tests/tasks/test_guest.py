@@ -64,7 +64,7 @@ def test_the_page_s_example_runs_and_is_drawn_without_it(tmp_path: Path, picture
     }
     assert content["ceiling"] == {"colour": {"accuracy": 5 / 6}}
     assert [point["colour"] for point in content["points"]] == [{"accuracy": 5 / 6}] * 5
-    assert "accuracy" in lic("curves", "out/jpeg.json", "--out", "again.png", cwd=tmp_path)
+    assert "accuracy" in lic("curves", "out/jpeg.json", "--output", "again.png", cwd=tmp_path)
     lic("report", "out/jpeg.json", "-o", "report.html", cwd=tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "Dominant colour, accuracy (%)" in page and "colour by mean-colour" in page and "green" in page

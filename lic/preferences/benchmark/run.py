@@ -87,7 +87,7 @@ def benchmark(sets: Sequence[tuple[str, PreferenceSet]], config: BenchmarkConfig
         ValueError: in one line: no metric can be had, an image that cannot be read or does not fit its reference.
     """
     built = build_all(config.metrics, config.metric, pick_device(config.device), console)
-    folder = Path(config.out).expanduser()
+    folder = Path(config.output).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / "config.yaml")
     outcomes = [_run_set(spec, preferences, built, config, folder, console) for spec, preferences in sets]

@@ -1,9 +1,9 @@
 """Build PCMP: pairs of distortions of different kinds and equal PSNR, with the votes of pretrained networks.
 
-python -m lic preferences build --out pcmp --num_references 20          in seconds, on demo scenes
-python -m lic preferences build --out pcmp                              3200 pairs on demo scenes, nine small networks
-python -m lic preferences build --out pcmp --data photos                photographs, seven networks of torchvision
-python -m lic preferences build --out pcmp --data photos --network vit_b_16 onnx:yolox_nano_coco80_416.onnx
+python -m lic preferences build --output pcmp --num_references 20       in seconds, on demo scenes
+python -m lic preferences build --output pcmp                           3200 pairs on demo scenes, nine small networks
+python -m lic preferences build --output pcmp --data_root photos        photographs, seven networks of torchvision
+python -m lic preferences build --output pcmp --data_root photos --network vit_b_16 onnx:yolox_nano_coco80_416.onnx
 
 A network prefers the image on which its prediction stays nearer to its own on the reference (lic/preferences/
 consistency.py); a pair's soft label is the share of votes. References and voters are both split, for fitting and for
@@ -57,8 +57,8 @@ def build(config: BuildConfig, console: Console) -> None:
     Raises:
         ValueError: in one line: nothing to build from, unknown networks, or a folder of something else.
     """
-    start, folder = perf_counter(), Path(config.out)
-    names = config.network or (PHOTOGRAPH_VOTERS if config.data else None)
+    start, folder = perf_counter(), Path(config.output)
+    names = config.network or (PHOTOGRAPH_VOTERS if config.data_root else None)
     voters = build_voters(names, config.test_network, pick_device(config.device))
     cards = [voter.card for voter in voters]
     plan = make_plan(config, cards)

@@ -165,7 +165,7 @@ def load_pcmp(folder: Path) -> PCMP:
         raise ValueError(f"PCMP {folder} is unfinished; the command that began it goes on with it")
     for path in (header, manifest):
         require(path.is_file(), f"no PCMP at {folder}: {path.name} is missing; "
-                                f"python -m lic preferences build --out {folder} makes one")
+                                f"python -m lic preferences build --output {folder} makes one")
     try:
         description = json.loads(header.read_text(encoding="utf-8"))
         cards = [Card(**card) for card in description["voters"]]

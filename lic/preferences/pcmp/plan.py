@@ -94,17 +94,17 @@ def make_plan(config: BuildConfig, voters: Sequence[Card]) -> Plan:
     Raises:
         ValueError: there are fewer than two references, or no folder of images.
     """
-    settings = {name: value for name, value in asdict(config).items() if name not in ("out", "jobs", "device")}
+    settings = {name: value for name, value in asdict(config).items() if name not in ("output", "jobs", "device")}
     return Plan(settings, _versions(), list(voters), _sources(config))
 
 
 def _sources(config: BuildConfig) -> list[Source]:
-    if config.data is None:
+    if config.data_root is None:
         numbers = range(config.num_references)
         named: list[tuple[str, str | None]] = [(f"scene-{WORLD_SEED}-{number:05d}", None) for number in numbers]
     else:
-        paths = list_images(config.data)
-        names = [path.relative_to(config.data).as_posix() for path in paths]
+        paths = list_images(config.data_root)
+        names = [path.relative_to(config.data_root).as_posix() for path in paths]
         chosen = subset(names, config.num_references)
         named = [(_file_name(names[i]), str(paths[i])) for i in chosen]
     require(len(named) > 1, f"PCMP needs two references or more, one to fit and one to test; there is {len(named)}")
@@ -133,7 +133,7 @@ def begin(folder: Path, plan: Plan) -> None:
     path, content = folder / "plan.json", plan.to_json()
     if not path.exists():
         require(not folder.exists() or (folder.is_dir() and not any(folder.iterdir())),
-                f"{folder} is not an empty folder; give another --out")
+                f"{folder} is not an empty folder; give another --output")
         folder.mkdir(parents=True, exist_ok=True)
         write_file(json.dumps(content, indent=1).encode(), path)
         return
@@ -144,8 +144,8 @@ def begin(folder: Path, plan: Plan) -> None:
                      if before[part].get(name, None) != content[part][name]]  # fmt: skip
         differing += [part for part in ("kinds", "voters", "references") if before[part] != content[part]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}); give another --out") from error
-    require(not differing, f"{folder} holds a build with other {', '.join(differing)}; give another --out")
+        raise ValueError(f"{path} cannot be read ({error!r}); give another --output") from error
+    require(not differing, f"{folder} holds a build with other {', '.join(differing)}; give another --output")
 
 
 def _short(value: object) -> str:

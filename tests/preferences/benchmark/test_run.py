@@ -14,9 +14,9 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
+from lic.commands import preferences as command
 from lic.images import read_image, to_uint8
 from lic.metrics import Metric, build_metric, metric_card, psnr_db
-from lic.preferences import command
 from lic.preferences.benchmark import run as benchmark
 from lic.preferences.benchmark.followed import MAJORITY, Opinions
 from lic.preferences.benchmark.scores import Item, Scores, Work, list_items, measure
@@ -262,7 +262,7 @@ def test_photographs(tmp_path: Path) -> None:
     columns = tmp_path / "columns.yaml"
     columns.write_text("manifest: labels.csv\ndistorted: img\nreference: src\nopinion: quality\nbetter: higher\n")
     command.main(["benchmark", "--sets", f"mpd:{folder}", "--columns", str(columns), "--metrics", "psnr", "ms-ssim",
-                  "mlclipsim", "--metric.mlclipsim.backbone", "demo", "--out", str(tmp_path / "out"),
+                  "mlclipsim", "--metric.mlclipsim.backbone", "demo", "--output", str(tmp_path / "out"),
                   "--resamples", "100"])  # fmt: skip
     rows = _rows(tmp_path / "out")
     assert float(rows["MS-SSIM", "all", "srcc"]["value"]) > 0.9
@@ -290,7 +290,7 @@ def test_a_metric_of_one_image_needs_no_reference_and_one_of_two_gives_up(tmp_pa
 def test_pcmp_from_its_folder(small_pcmp: PCMP, tmp_path: Path) -> None:
     """Held-out references and voters only, whose votes the metric is on the side of as often as counted by hand."""
     out = tmp_path / "out"
-    words = ["--sets", f"pcmp:{small_pcmp.folder}", "--metrics", "ssim", "--resamples", "20", "--out", str(out)]
+    words = ["--sets", f"pcmp:{small_pcmp.folder}", "--metrics", "ssim", "--resamples", "20", "--output", str(out)]
     assert command.main(["benchmark", *words]) == 0
     with (out / "benchmark.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if (row["kind"], row["statistic"]) == ("all", "2afc")]

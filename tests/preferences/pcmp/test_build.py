@@ -48,7 +48,7 @@ def assert_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Non
 
 def test_a_killed_build_goes_on_where_it_was(small_pcmp: PCMP, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "lic", "preferences", "build", "--out", str(folder), *SETTINGS, "--jobs", "2"]
+    command = [sys.executable, "-m", "lic", "preferences", "build", "--output", str(folder), *SETTINGS, "--jobs", "2"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 300
         while len(list((folder / "parts").glob("*.json"))) < 2 and time.monotonic() < deadline:
@@ -60,7 +60,7 @@ def test_a_killed_build_goes_on_where_it_was(small_pcmp: PCMP, tmp_path: Path) -
     assert 2 <= len(parts) < 4
     with pytest.raises(ValueError, match="is unfinished"):
         load_pcmp(folder)
-    main(["--out", str(folder), *SETTINGS, "--jobs", "1"])
+    main(["--output", str(folder), *SETTINGS, "--jobs", "1"])
     assert_same(manifest(folder), manifest(small_pcmp.folder))
     for part in parts:  # what was done is not done again
         file = folder / "references" / f"{part.stem}.png"
@@ -72,14 +72,14 @@ def test_without_images_the_recipes_are_the_same(
     small_pcmp: PCMP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "recipes"
-    main(["--out", str(folder), *SETTINGS, "--jobs", "1", "--images", "false"])
+    main(["--output", str(folder), *SETTINGS, "--jobs", "1", "--images", "false"])
     assert not (folder / "images").exists()
     assert_same(manifest(folder), without_files(manifest(small_pcmp.folder)))
     recipes = load_pcmp(folder)
     for pair, kept in zip(recipes.pairs, small_pcmp.pairs, strict=True):
         assert (recipes.read(pair, pair.b) == small_pcmp.read(kept, kept.b)).all()
     capsys.readouterr()
-    main(["--out", str(folder), *SETTINGS, "--images", "false"])  # it is finished: its statistics again
+    main(["--output", str(folder), *SETTINGS, "--images", "false"])  # it is finished: its statistics again
     printed = capsys.readouterr().out
     assert "Krippendorff's alpha" in printed and "8 pairs (2 to test on) of 4 references" in printed
 
@@ -102,15 +102,15 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 def test_mistakes_are_one_line(small_pcmp: PCMP, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(small_pcmp.folder)
-    assert "tolerance_db (0.1, now 0.2)" in fails(capsys, "--out", folder, *SETTINGS, "--tolerance_db", "0.2")
+    assert "tolerance_db (0.1, now 0.2)" in fails(capsys, "--output", folder, *SETTINGS, "--tolerance_db", "0.2")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("mine")
-    out = ("--out", str(tmp_path / "new"))
-    assert "is not an empty folder" in fails(capsys, "--out", str(tmp_path / "full"))
+    out = ("--output", str(tmp_path / "new"))
+    assert "is not an empty folder" in fails(capsys, "--output", str(tmp_path / "full"))
     means = tmp_path / "means.onnx"
     save_onnx(means, [helper.make_node("ReduceMean", ["image"], ["out"], axes=[2, 3], keepdims=0)], (32, 32))
     spec = describe(means, output="class logits", input_size=[32, 32])
-    assert "does not exist" in fails(capsys, *out, "--data", str(tmp_path / "nowhere"), "--network", spec)
+    assert "does not exist" in fails(capsys, *out, "--data_root", str(tmp_path / "nowhere"), "--network", spec)
     assert "two voters are named alike" in fails(capsys, *out, "--network", spec, spec)
     assert "all voters are held out" in fails(capsys, *out, "--network", spec, "--test_network", spec)
     assert "network 'resnet5O' is unknown" in fails(capsys, *out, "--network", "resnet5O")
@@ -132,8 +132,8 @@ def test_photographs_that_cannot_be_used_are_passed_over(tmp_path: Path, capsys:
     save_onnx(network, [helper.make_node("ReduceMean", ["image"], ["out"], axes=[2, 3], keepdims=0)], (32, 32))
     spec = describe(network, output="class logits", input_size=[32, 32])
     out = tmp_path / "pcmp"
-    main(["--out", str(out), "--data", str(photographs), "--network", spec, "--pairs_per_reference", "1", "--jobs", "1",
-          "--device", "cpu"])  # fmt: skip
+    main(["--output", str(out), "--data_root", str(photographs), "--network", spec, "--pairs_per_reference", "1",
+          "--jobs", "1", "--device", "cpu"])  # fmt: skip
     pcmp = load_pcmp(out)
     assert len(pcmp.pairs) == 2
     assert [card.group for card in pcmp.voters] == ["fit"]
@@ -153,7 +153,7 @@ def test_photographs_with_published_networks(tmp_path: Path) -> None:
     data = Path(os.environ["LIC_TEST_DATA"])
     networks = [f"onnx:{data}/networks/{name}.onnx" for name in ("yolox_nano_coco80_416", "deeplabv3_mnv2_voc21_513")]
     networks.append(f"timm:{data}/networks/mobilenetv2_imagenet_a.timm.fp16.safetensors")
-    main(["--out", str(tmp_path / "pcmp"), "--data", str(data / "coco128" / "images"), "--network", *networks,
+    main(["--output", str(tmp_path / "pcmp"), "--data_root", str(data / "coco128" / "images"), "--network", *networks,
           "--num_references", "2", "--pairs_per_reference", "1", "--jobs", "1"])  # fmt: skip
     pcmp = load_pcmp(tmp_path / "pcmp")
     assert [(card.family, card.task, card.group) for card in pcmp.voters] == [

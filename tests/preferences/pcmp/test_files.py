@@ -105,7 +105,7 @@ def test_damage_is_one_line(
 
 
 def test_a_missing_set_says_how_to_build_it(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"pcmp.json is missing; python -m lic preferences build --out"):
+    with pytest.raises(ValueError, match=r"pcmp.json is missing; python -m lic preferences build --output"):
         load_pcmp(tmp_path)
 
 

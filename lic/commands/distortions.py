@@ -1,7 +1,7 @@
 """Ask a distortion whether it is a good loss.
 
     python -m lic distortions probe mlclipsim
-    python -m lic distortions probe mse ms-ssim mlclipsim --data photos --num_images 2
+    python -m lic distortions probe mse ms-ssim mlclipsim --data_root photos --num_images 2
 
 Prints and writes (JSON, one figure a distortion): value and gradient at identity; what a shift of a few pixels costs;
 whether the value grows with every kind of distortion; how far gradients hang on chance and bfloat16; time and memory;
@@ -63,9 +63,9 @@ def main(argv: list[str]) -> int:
         distortion_card(name)  # refused before anything is drawn
     device = pick_device(config.device)
     images = read_images(config).to(device)
-    folder = Path(config.out).expanduser()
+    folder = Path(config.output).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    metric = with_backbones(config.metric, config.data is None)
+    metric = with_backbones(config.metric, config.data_root is None)
     for name in config.inputs:
         distortion = build_distortion(name, metric).to(device).eval()
         name = distortion.name
@@ -79,10 +79,10 @@ def main(argv: list[str]) -> int:
 
 def read_images(config: ProbeConfig) -> Tensor:
     """Return (N, 3, 128, 128): demo scenes, or the top left corners of photographs."""
-    if config.data is None:
+    if config.data_root is None:
         scenes = [torch.from_numpy(draw_scene("preferences", i).image) for i in range(config.num_images)]
         return torch.stack(scenes).permute(0, 3, 1, 2).float() / 255
-    paths = list_images(Path(config.data).expanduser())
+    paths = list_images(Path(config.data_root).expanduser())
     chosen = [paths[i] for i in subset([path.name for path in paths], config.num_images)]
     images = [read_image(path) for path in chosen]
     for path, image in zip(chosen, images, strict=True):

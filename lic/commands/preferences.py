@@ -1,6 +1,6 @@
-"""python -m lic preferences COMMAND: preferences of machines, and metrics measured against them.
+"""build, fit, benchmark, inspect: PCMP; metrics measured against machines' and people's preferences.
 
-build --out pcmp                         pairs of distortions of equal PSNR, voted on by networks (--data photos)
+build --output pcmp                      pairs of distortions of equal PSNR, voted on by networks (--data_root photos)
 fit --pcmp pcmp -o fitted.json          ML-CLIPSim's layer weights, fitted to the votes
 benchmark --sets pcmp:pcmp --metrics psnr mlclipsim    how well metrics follow machines, or people (tid2013:FOLDER ...)
 inspect SET                              what a set on disk holds, before a benchmark

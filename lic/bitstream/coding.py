@@ -1,13 +1,4 @@
-"""Images to `.lic` streams and back.
-
-    python -m lic encode photo.png                               # photo.lic, with the shipped codec for machines
-    python -m lic encode photos/ -o streams --lmbda 0.03 --jobs 4
-    python -m lic decode photo.lic -o out.png
-    python -m lic info photo.lic
-
-Colour profiles and EXIF orientation are applied before coding: decoded pixels are what a viewer shows of the input.
-A mistake is one line and exit code 2; files that fail are named, the others go on, and the exit code is 1.
-"""
+"""What `lic encode`, `decode` and `info` do with a file."""
 
 import sys
 from collections.abc import Sequence
@@ -19,7 +10,6 @@ import torch
 
 from lic.bitstream.container import (
     VERSION,
-    BitstreamError,
     decode,
     encode,
     find_checkpoint,
@@ -27,34 +17,13 @@ from lic.bitstream.container import (
     load_cached,
     read_stream_header,
 )  # fmt: skip
-from lic.bitstream.files import find_files, list_streams, plan, read_stream
-from lic.bitstream.jobs import Coded, run
-from lic.cli import parse_config
+from lic.bitstream.files import find_files, read_stream
+from lic.bitstream.jobs import Coded
 from lic.codecs import SHIPPED, LoadedCodec
-from lic.images import SUFFIXES, list_images, read_image, to_png
-from lic.settings.streams import DecodeConfig, EncodeConfig, InfoConfig
+from lic.images import read_image, to_png
 
 DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-vbr-mlclipsim.safetensors"
 DEFAULT_LMBDA = 0.01
-
-
-def encode_command(argv: Sequence[str]) -> int:
-    """Code images; return the exit code."""
-    config = parse_config(EncodeConfig, argv, "lic encode", "Code images to .lic streams.")
-    _check_device(config.device)
-    checkpoint = choose_checkpoint(_checkpoints(config.checkpoint), config.lmbda)
-    works = plan(find_files(config.inputs, list_images, SUFFIXES), config.output, ".lic")
-    lmbda = DEFAULT_LMBDA if config.lmbda is None and not config.checkpoint else config.lmbda
-    return run("lic encode", Encoding(checkpoint, lmbda, config.tile, config.device), works, config.jobs)
-
-
-def decode_command(argv: Sequence[str]) -> int:
-    """Decode streams; return the exit code."""
-    config = parse_config(DecodeConfig, argv, "lic decode", "Decode .lic streams to PNG images.")
-    _check_device(config.device)
-    checkpoints = _checkpoints(config.checkpoint)
-    works = plan(find_files(config.inputs, list_streams, [".lic"]), config.output, ".png")
-    return run("lic decode", Decoding(checkpoints, config.max_pixels, config.tile, config.device), works, config.jobs)
 
 
 @dataclass(frozen=True)
@@ -129,7 +98,7 @@ def _offer(codec: LoadedCodec) -> str:
     return f"{codec.header.codec} {min(own):g}" + (f" .. {max(own):g}" if codec.codec.grid else "")
 
 
-def _checkpoints(patterns: Sequence[str] | None) -> tuple[Path, ...]:
+def checkpoint_files(patterns: Sequence[str] | None) -> tuple[Path, ...]:
     """Return the files of `--checkpoint`: files, globs, or folders of .safetensors files.
 
     Raises:
@@ -143,24 +112,11 @@ def _checkpoints(patterns: Sequence[str] | None) -> tuple[Path, ...]:
     return found
 
 
-def _check_device(name: str) -> None:
+def check_device(name: str) -> None:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device '{name}' is not to be had on this machine: {str(error).splitlines()[0]}") from error
-
-
-def info_command(argv: Sequence[str]) -> int:
-    """Print what streams say of themselves; return the exit code."""
-    config = parse_config(InfoConfig, argv, "lic info", "Show what .lic streams say of themselves.")
-    checkpoints, code = _checkpoints(config.checkpoint), 0
-    for path in find_files(config.inputs, list_streams, [".lic"]):
-        try:
-            print(describe(path, checkpoints))
-        except (BitstreamError, OSError) as error:
-            print(f"lic info: {path}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
-            code = 1
-    return code
 
 
 def describe(path: Path, checkpoints: Sequence[Path] = ()) -> str:
@@ -183,6 +139,3 @@ def describe(path: Path, checkpoints: Sequence[Path] = ()) -> str:
         f"  size     {header.width} x {header.height} px\n"
         f"  bytes    {len(stream)}, {bpp:.3f} bpp"
     )
-
-
-COMMANDS = {"encode": encode_command, "decode": decode_command, "info": info_command}

@@ -1,4 +1,4 @@
-"""python -m lic metrics: what metrics there are, and what they declare of themselves.
+"""List the metrics and what they declare of themselves.
 
 python -m lic metrics           a table
 python -m lic metrics --json    the same for machines

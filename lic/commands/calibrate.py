@@ -1,4 +1,4 @@
-"""python -m lic calibrate: the scale of each distortion, so that one --lmbda gives the same rate whatever it is.
+"""Find scales by which one --lmbda gives the same bits per pixel whatever the distortion.
 
     python -m lic calibrate --distortion ms-ssim mlclipsim           # from the shipped codec for mse
     python -m lic calibrate --init codec.safetensors --trainer.max_steps 400 -o runs/calibration

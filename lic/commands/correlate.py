@@ -1,4 +1,4 @@
-"""python -m lic correlate scores.csv: how well anybody's scores follow opinions.
+"""Print how well anybody's scores follow opinions: SRCC, KRCC, PLCC.
 
     python -m lic correlate scores.csv --prediction lpips --opinion mos
     python -m lic correlate scores.csv --prediction lpips --opinion mos --json
@@ -18,7 +18,7 @@ from lic.settings.preferences import CorrelateConfig
 
 def main(argv: list[str]) -> None:
     """Print the correlations of two columns of a CSV file."""
-    config = parse_config(CorrelateConfig, argv, "lic correlate", "Correlate scores with opinions.")
+    config = parse_config(CorrelateConfig, argv, "lic correlate", str(__doc__))
     from lic.preferences.benchmark.correlations import correlate
 
     path = Path(config.inputs[0]).expanduser()

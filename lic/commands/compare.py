@@ -1,4 +1,7 @@
-"""`python -m lic compare a.png b.png`: how like two images are."""
+"""Print ML-CLIPSim, PSNR and MS-SSIM of two images of one size.
+
+    python -m lic compare decoded.png photo.png
+"""
 
 import argparse
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lic.cli import KEEP_LINES
 from lic.distortions import MLCLIPSim
 from lic.distortions.default_backbone import PUBLISHED
 from lic.images import read_image
@@ -18,8 +22,8 @@ _NOTES = {
 
 
 def main(argv: list[str]) -> None:
-    """Print ML-CLIPSim, PSNR and MS-SSIM of two images of one size."""
-    parser = argparse.ArgumentParser("python -m lic compare", description=main.__doc__)
+    """Compare two images."""
+    parser = argparse.ArgumentParser("lic compare", description=__doc__, formatter_class=KEEP_LINES)
     parser.add_argument("reconstruction", type=Path)
     parser.add_argument("image", type=Path)
     parser.add_argument("--backbone", default=PUBLISHED, help="what ML-CLIPSim looks through (%(default)s)")

@@ -1,0 +1,32 @@
+"""Convert a checkpoint of CompressAI or of the official MLIC++; weights are rounded to fp16.
+
+    python -m lic convert mlicpp official.pth.tar out.safetensors
+    python -m lic convert mbt2018-mean mbt2018-mean-3-e522738d.pth.tar out.safetensors --lmbda 0.0067
+"""
+
+import argparse
+from pathlib import Path
+
+from compressai.zoo import image as zoo
+
+from lic.cli import KEEP_LINES
+from lic.codecs import Codec, save_codec
+from lic.codecs.convert import convert_compressai, convert_mlicpp, header_of
+
+
+def main(argv: list[str]) -> None:
+    """Convert a checkpoint."""
+    parser = argparse.ArgumentParser("lic convert", description=__doc__, formatter_class=KEEP_LINES)
+    parser.add_argument("codec", choices=["mlicpp", *sorted(zoo.model_urls)])
+    parser.add_argument("source", type=Path, help="a .pth.tar of the other project")
+    parser.add_argument("target", type=Path, help="a .safetensors file")
+    parser.add_argument("--lmbda", type=float, default=0.0, help="what it was trained for, to be shown; 0: unknown")
+    settings = parser.parse_args(argv)
+    if settings.target.suffix != ".safetensors":
+        raise ValueError(f"expected a path ending in .safetensors, came '{settings.target}'")
+    if settings.codec == "mlicpp":
+        codec = Codec(convert_mlicpp(settings.source))
+    else:
+        codec = convert_compressai(settings.codec, settings.source)
+    save_codec(codec, header_of(settings.codec, codec.network, settings.lmbda, settings.source), settings.target)
+    print(f"{settings.target}: {settings.codec}, {sum(p.numel() for p in codec.parameters()) / 1e6:.1f} M parameters")

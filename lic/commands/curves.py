@@ -1,0 +1,84 @@
+"""Draw and tabulate results files, with BD-rates; seeds become one curve.
+
+    python -m lic curves results/*.json
+    python -m lic curves results/*.json --output curves.png --reference jpeg --at_bpp 0.25 0.5
+
+A mistake is one line on stderr and exit code 2.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from lic.cli import KEEP_LINES
+from lic.curves.reference import check_datasets, choose_reference
+from lic.curves.results import load_results
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with one line, without the usage that argparse would print first."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Draw the rate-task figure of some results files, print their table and their BD-rates; seeds become one curve.
+
+    Args:
+        argv: the words after `python -m lic curves`.
+
+    Returns:
+        0, the exit code.
+    """
+    parser = Parser(prog="lic curves", description=__doc__, formatter_class=KEEP_LINES)
+    parser.add_argument("results", nargs="+", type=Path, help="results files, as eval.py writes them; one dataset")
+    parser.add_argument("-o", "--output", type=Path, default=Path("curves.png"), help="the figure (%(default)s)")
+    parser.add_argument(
+        "--reference",
+        metavar="NAME_OR_FILE",
+        help="what BD-rates compare with: a curve's name as in the tables, its codec, what that was trained for, or a "
+        "results file (the first one trained for mse, else jpeg, else the first)",
+    )
+    parser.add_argument("--at_bpp", nargs="+", type=positive, metavar="BPP", help="rates to show drops at")
+    options = parser.parse_args(argv)
+    try:
+        _show(options.results, options.output, options.reference, options.at_bpp)
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+def _show(paths: Sequence[Path], out: Path, reference_name: str | None, at_bpp: Sequence[float] | None) -> None:
+    results = [load_results(path) for path in paths]
+    reference = choose_reference(results, paths, reference_name)
+    if not any(each is reference for each in results):
+        results.insert(0, reference)
+    check_datasets(results)
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"expected --output to end in .png, came '{out}'")
+
+    # Late, so that --help and mistakes answer at once.
+    from lic.curves.figure import draw_curves
+    from lic.curves.table import print_bd_rates, print_drops, print_results
+
+    try:
+        draw_curves(results, out)
+    except OSError as error:
+        raise ValueError(f"cannot write '{out}': {error.strerror or error}; choose another --output") from error
+    print_results(results)
+    if len(results) > 1:
+        print_bd_rates(reference, results)
+    print_drops(results, at_bpp)
+    print(f"figure: {out}")
+
+
+def positive(word: str) -> float:
+    """Return a positive number of bits per pixel."""
+    bpp = float(word)
+    if not 0 < bpp < math.inf:
+        raise argparse.ArgumentTypeError(f"expected positive numbers of bits per pixel, came {word}")
+    return bpp
