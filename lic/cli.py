@@ -32,7 +32,7 @@ jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 KEEP_LINES = argparse.RawDescriptionHelpFormatter
 """For commands whose help is their docstring as it is written."""
-_SHORT = {"-o": "--output", "-h": "--help"}
+_SHORT = {"-o": "--output", "-h": "--help", "--for": "--reader"}
 RENAMED = {"mlclipsim.pretrained": "mlclipsim.backbone", "mlclipsim.encoder": "mlclipsim.backbone"}
 """Settings of before 2026-11-27."""
 _NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?$", re.I)
@@ -126,6 +126,11 @@ class Parser(jsonargparse.ArgumentParser):
 
 def _show(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _spell_out(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return _SHORT.get(name, name) + equals + value
 
 
 def _set_bare_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
@@ -230,7 +235,7 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser.add_argument("--config", action="config", help="YAML file with any of the settings below")
     parser.add_class_arguments(config_class, as_group=False)
     try:
-        argv = _set_bare_flags([_SHORT.get(word, word) for word in argv], _flags_of_type(config_class, "bool"))
+        argv = _set_bare_flags([_spell_out(word) for word in argv], _flags_of_type(config_class, "bool"))
         argv = _find_yaml(argv)
         list_flags, scalar_flags = (_flags_of_type(config_class, kind) for kind in ("list[", "float | list["))
         if "--inputs" in list_flags:

@@ -19,10 +19,14 @@ from lic.bitstream.container import (
 )  # fmt: skip
 from lic.bitstream.files import find_files, read_stream
 from lic.bitstream.jobs import Coded
-from lic.codecs import SHIPPED, LoadedCodec
+from lic.codecs import PHOTOS, LoadedCodec
 from lic.images import read_image, to_png
+from lic.settings.names import ReaderName
 
-DEFAULT_CHECKPOINT = SHIPPED / "mbt2018-mean-vbr-mlclipsim.safetensors"
+SHIPPED_FOR: dict[ReaderName, Path] = {
+    "machines": PHOTOS / "mbt2018-mean-vbr-mlclipsim.safetensors",
+    "eyes": PHOTOS / "mbt2018-mean-vbr-mse.safetensors",
+}
 DEFAULT_LMBDA = 0.01
 
 
@@ -68,8 +72,8 @@ def _ready(codec: LoadedCodec, tile: int | None, device: str) -> LoadedCodec:
     return codec
 
 
-def choose_checkpoint(checkpoints: Sequence[Path], lmbda: float | None) -> Path:
-    """Return the checkpoint that codes at an lmbda, of given ones or of those shipped for machines.
+def choose_checkpoint(checkpoints: Sequence[Path], lmbda: float | None, reader: ReaderName) -> Path:
+    """Return the checkpoint that codes at an lmbda, of given ones or the shipped one for a reader.
 
     Raises:
         ValueError: none does; or several are given and no lmbda.
@@ -77,10 +81,8 @@ def choose_checkpoint(checkpoints: Sequence[Path], lmbda: float | None) -> Path:
     if lmbda is None:
         if len(checkpoints) > 1:
             raise ValueError(f"--checkpoint names {len(checkpoints)} files; choose among them with --lmbda")
-        return checkpoints[0] if checkpoints else DEFAULT_CHECKPOINT
-    codecs = {path: load_cached(path) for path in checkpoints or sorted(SHIPPED.glob("*.safetensors"))}
-    if not checkpoints:
-        codecs = {path: codec for path, codec in codecs.items() if codec.header.distortion == "mlclipsim"}
+        return checkpoints[0] if checkpoints else SHIPPED_FOR[reader]
+    codecs = {path: load_cached(path) for path in checkpoints or [SHIPPED_FOR[reader]]}
     for path, codec in codecs.items():
         if _offers(codec, lmbda):
             return path

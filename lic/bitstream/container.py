@@ -35,7 +35,7 @@ import numpy as np
 import xxhash
 from torch import Tensor
 
-from lic.codecs import SHIPPED, Codec, CodedImage, LoadedCodec, load_codec
+from lic.codecs import Codec, CodedImage, LoadedCodec, load_codec, shipped_codecs
 from lic.codecs.codec import MAX_THREADS
 
 MAGIC, VERSION, SRGB = b"LIC", 2, 0
@@ -190,7 +190,7 @@ def find_checkpoint(fingerprint: bytes, checkpoints: Sequence[Path] = ()) -> Pat
     Raises:
         ValueError: a given file is missing.
     """
-    for path in (*checkpoints, *sorted(SHIPPED.glob("*.safetensors"))):
+    for path in (*checkpoints, *shipped_codecs()):
         if not path.is_file():
             raise ValueError(f"checkpoint {path} does not exist")
         if _fingerprint(path, path.stat().st_mtime_ns) == fingerprint:

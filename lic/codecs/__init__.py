@@ -2,7 +2,7 @@
 
 from lic.codecs.build import build_codec
 from lic.codecs.card import CodecCard
-from lic.codecs.checkpoint import PHOTOS, SHIPPED, Header, LoadedCodec, load_codec, save_codec
+from lic.codecs.checkpoint import PHOTOS, SHIPPED, Header, LoadedCodec, load_codec, save_codec, shipped_codecs
 from lic.codecs.codec import Codec, CodecOutput, CodedImage
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "build_codec",
     "load_codec",
     "save_codec",
+    "shipped_codecs",
 ]

@@ -26,6 +26,12 @@ SHIPPED = embedded("checkpoints/demo/codecs")
 PHOTOS = embedded("checkpoints/photos/codecs")
 
 
+def shipped_codecs() -> list[Path]:
+    """Return the files of all codecs that ship, those of photographs first."""
+    return [path for folder in (PHOTOS, SHIPPED) for path in sorted(folder.glob("*.safetensors"))]
+
+
+
 @dataclass(frozen=True)
 class Header:
     """What a codec is and where it comes from.

@@ -1,6 +1,7 @@
 """Code images, folders or globs to `.lic` streams.
 
     python -m lic encode photo.png                               # photo.lic, with the shipped codec for machines
+    python -m lic encode photo.png --for eyes                    # with the one for people
     python -m lic encode photos/ -o streams --lmbda 0.03 --jobs 4
 
 Colour profiles and EXIF orientation are applied before coding: decoded pixels are what a viewer shows of the input.
@@ -21,7 +22,10 @@ def main(argv: Sequence[str]) -> int:
     """Code images; return the exit code."""
     config = parse_config(EncodeConfig, argv, "lic encode", str(__doc__))
     check_device(config.device)
-    checkpoint = choose_checkpoint(checkpoint_files(config.checkpoint), config.lmbda)
+    checkpoint = choose_checkpoint(checkpoint_files(config.checkpoint), config.lmbda, config.reader)
     works = plan(find_files(config.inputs, list_images, SUFFIXES), config.output, ".lic")
     lmbda = DEFAULT_LMBDA if config.lmbda is None and not config.checkpoint else config.lmbda
+    if not config.checkpoint:
+        other = "eyes" if config.reader == "machines" else "machines"
+        print(f"codec for {config.reader}: {checkpoint.stem}, lmbda {lmbda:g}; --for {other} takes the other one")
     return run("lic encode", Encoding(checkpoint, lmbda, config.tile, config.device), works, config.jobs)

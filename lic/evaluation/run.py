@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from lic.codecs import SHIPPED, Header, load_codec
+from lic.codecs import PHOTOS, SHIPPED, Header, load_codec
 from lic.curves.naming import Curve
 from lic.curves.results import Results
 from lic.curves.seeds import check_grids
@@ -42,7 +42,9 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
     shard = join_processes()
     console.quiet = shard.rank > 0
     device = pick_device(config.device)
-    coders = learned_coders(config.checkpoint, device, config.lmbda, config.codec or ()) + baseline_coders(config)
+    shipped = PHOTOS if config.data_root else SHIPPED
+    checkpoints = [str(shipped)] if config.checkpoint is None else config.checkpoint
+    coders = learned_coders(checkpoints, device, config.lmbda, config.codec or ()) + baseline_coders(config)
     if not config.data_root:
         console.print("no --data_root: evaluating on the embedded demo scenes (synthetic; not COCO, not photographs)")
     rate_tasks = plan_evaluation(
@@ -57,8 +59,8 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
         judged.append(results)
         if shard.rank == 0:
             paths = _publish(results, rate_task, console)
-            checkpoints = checkpoint_files(config.checkpoint)
-            log_evaluation(config.wandb, rate_task.config, results, paths, checkpoints, console)
+            files = checkpoint_files(checkpoints)
+            log_evaluation(config.wandb, rate_task.config, results, paths, files, console)
     return judged
 
 
@@ -77,7 +79,7 @@ def _publish(results: Sequence[Results], rate_task: RateTask, console: Console) 
 
 
 def learned_coders(
-    patterns: Sequence[str] | None,
+    patterns: Sequence[str],
     device: torch.device,
     lmbda: Sequence[float] | None = None,
     guests: Sequence[str] = (),
@@ -85,7 +87,7 @@ def learned_coders(
     """Return the operating points of checkpoints, by codec, distortion, label, seed and lmbda.
 
     Args:
-        patterns: files, globs, run folders (their codec.safetensors) or folders of .safetensors; None: those shipped.
+        patterns: files, globs, run folders (their codec.safetensors) or folders of .safetensors.
         device: where the codecs run.
         lmbda: operating points of variable-rate codecs; None: their grids.
         guests: files of codecs that are not the house's.
@@ -112,9 +114,8 @@ def _order(header: Header) -> tuple[str, str, str, int]:
     return header.codec, header.distortion, header.label or "", -1 if header.seed is None else header.seed
 
 
-def checkpoint_files(patterns: Sequence[str] | None) -> list[Path]:
+def checkpoint_files(patterns: Sequence[str]) -> list[Path]:
     """Return the files that patterns mean, each once; see `learned_coders`."""
-    patterns = [str(SHIPPED)] if patterns is None else patterns
     return list(dict.fromkeys(path for pattern in patterns for path in _matching(pattern)))
 
 

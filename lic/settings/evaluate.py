@@ -39,7 +39,7 @@ class EvalConfig(JudgeConfig):
     """Code images to real bytes, decode them, and let task networks judge."""
 
     checkpoint: list[str] | None = None
-    """files, globs or run folders; default those in checkpoints/demo/, [] for none"""
+    """files, globs or run folders; default the pair that ships, of photographs or of demo scenes; [] for none"""
     codec: list[GuestFile] | None = None
     """Python files of codecs of your own, for checkpoints of theirs (docs/extend.md)"""
     lmbda: list[float] | None = None

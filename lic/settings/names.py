@@ -27,6 +27,7 @@ DEFAULT_METRICS: tuple[MetricName, ...] = ("psnr", "ms-ssim", "mlclipsim")
 FeatureDistance = Literal["cos", "l2", "swd", "wsd", "jsd", "skld"]
 FeaturesPreset = Literal["lic", "zs-iqa"]
 MACLIPPreset = Literal["code", "paper"]
+ReaderName = Literal["machines", "eyes"]
 DataName = Literal["scenes", "folder"]
 TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from lic.settings import require
+from lic.settings.names import ReaderName
 
 
 @dataclass(frozen=True)
@@ -13,14 +14,16 @@ class EncodeConfig:
     """images, folders of them, or globs (the flag may be left out: `encode photo.png`)"""
     output: str | None = None
     """-o: a .lic file for one image, else a folder; default beside the image"""
+    reader: ReaderName = "machines"
+    """--for: which of the shipped codecs of photographs codes, the one trained for networks or the one for people"""
     checkpoint: list[str] | None = None
-    """codecs to choose from by --lmbda; default those shipped"""
+    """codecs to choose from by --lmbda, in place of the shipped ones"""
     lmbda: float | None = None
     """operating point; larger is better and bigger; default 0.01, or the middle of the checkpoint's range"""
     tile: int | None = None
     """side in px of the tiles in which large images are coded, to bound memory; a multiple of 64"""
     jobs: int = 1
-    """images at a time, each in a process with its share of the processor's threads"""
+    """images at a time, each in a process with its share of the CPU's threads"""
     device: str = "cpu"
     """cpu, cuda, ...; streams are decoded on the kind of device that coded them"""
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lic.__main__ import main
 from lic.bitstream import coding, decode, encode, jobs, read_stream_header
-from lic.bitstream.coding import DEFAULT_CHECKPOINT
+from lic.bitstream.coding import SHIPPED_FOR
 from lic.codecs import load_codec
 from lic.images import quantise, read_image, write_image
 from tests.support import noise_image
@@ -56,17 +56,19 @@ def names(folder: Path) -> list[str]:
 def test_one_image(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["encode", "photos/a.png", "-o", "photo.lic"])
     stream = Path("photo.lic").read_bytes()
-    words = capsys.readouterr().out.split()
+    said, line = capsys.readouterr().out.splitlines()
+    assert said == "codec for machines: mbt2018-mean-vbr-mlclipsim, lmbda 0.01; --for eyes takes the other one"
+    words = line.split()
     assert words[:5] == ["photo.lic", f"{8 * len(stream) / (40 * 72):.3f}", "bpp", str(len(stream)), "bytes"]
     assert words[6] == "s" and 0 <= float(words[5]) < 60
-    codec = load_codec(DEFAULT_CHECKPOINT)
+    codec = load_codec(SHIPPED_FOR["machines"])
     assert stream == encode(read_image("photos/a.png"), codec, 0.01)
     main(["decode", "photo.lic", "-o", "out.png"])
     assert torch.equal(read_image("out.png"), quantise(decode(stream, codec)))
     capsys.readouterr()
     main(["info", "photo.lic"])
     shown = capsys.readouterr().out
-    for expected in ("version  2", codec.sha256[:8], "mbt2018-mean", DEFAULT_CHECKPOINT.name, "lmbda    0.01",
+    for expected in ("version  2", codec.sha256[:8], "mbt2018-mean", SHIPPED_FOR["machines"].name, "lmbda    0.01",
                      "72 x 40 px", f"{len(stream)}, {words[1]} bpp"):  # fmt: skip
         assert expected in shown
     assert names(Path()) == ["out.png", "photo.lic", *(f"photos/{name}" for name in names(photos))]
@@ -77,7 +79,7 @@ def test_several(inputs: list[str], photos: Path, capsys: pytest.CaptureFixture[
     main(["encode", *inputs])
     is_folder = inputs == ["photos"]
     assert names(photos) == ["a.lic", "a.png", "b.lic", "b.png", "sub/c.lic", "sub/c.png"]
-    [*lines, total] = capsys.readouterr().out.splitlines()
+    [_, *lines, total] = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and total.startswith("3 files  ")
     main(["encode", "-o", "streams", *inputs])
     in_output = ["a.lic", "b.lic", "sub/c.lic" if is_folder else "c.lic"]
@@ -106,7 +108,10 @@ def test_operating_points(photos: Path, codec_file: Callable[[str], Path], capsy
         header = read_stream_header(Path("x.lic").read_bytes())
         return header.fingerprint, header.lmbda
 
-    shipped = load_codec(DEFAULT_CHECKPOINT)
+    shipped = load_codec(SHIPPED_FOR["machines"])
+    eyes = load_codec(SHIPPED_FOR["eyes"])
+    assert eyes.header.distortion == "mse" and header_for("--for", "eyes")[0] == eyes.fingerprint
+    assert header_for("--for=eyes", "--lmbda", "0.03")[0] == eyes.fingerprint
     assert header_for("--lmbda", "0.03") == (shipped.fingerprint, pytest.approx(0.03, rel=1e-3))
     assert header_for("--checkpoint", variable)[1] == pytest.approx(0.013, rel=1e-3)
     for lmbda, path in (("0.05", variable), ("0.01", single)):
@@ -245,7 +250,7 @@ def test_interrupted_jobs(photos: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert process.stdout is not None
-    process.stdout.readline()
+    process.stdout.readline(), process.stdout.readline()  # which codec it takes, then the first stream
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lic.bitstream import FIXED_BYTES, read_stream_header
-from lic.codecs import load_codec
+from lic.codecs import PHOTOS, SHIPPED, load_codec
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.device import pick_device
@@ -67,8 +67,13 @@ def test_learned_coders(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(world / "runs/a", world / "runs/a/*.safetensors") == [one], "named twice, coded once"
     monkeypatch.setenv("HOME", str(world))
     assert found("~/runs/a") == [one]
-    monkeypatch.setattr("lic.evaluation.run.SHIPPED", world / "shelf")
-    assert [coder.lmbda for coder in learned_coders(None, CPU)] == [each[2] for each in shelf]
+
+
+def test_photographs_and_demo_scenes_have_pairs_of_their_own() -> None:
+    for folder in (PHOTOS, SHIPPED):
+        loaded = [load_codec(path).header for path in sorted(folder.glob("*.safetensors"))]
+        assert [header.distortion for header in loaded] == ["mlclipsim", "mse"]
+        assert all(("photographs" in header.data) == (folder == PHOTOS) for header in loaded)
 
 
 def test_points_of_one_checkpoint_share_it(world: Path) -> None:
@@ -121,8 +126,9 @@ def test_devices() -> None:
 def test_estimated_rates_are_the_real_one_within_a_percent_or_four_bytes() -> None:
     """What the likelihoods promise, and what the tables promise: these hold a grid of scales."""
     images = [read_image(path) for path in read_imagenet(scenes_root()).images]
-    for coder in learned_coders(None, CPU):
-        (codec,) = [each.codec for each in map(load_codec, checkpoint_files(None)) if each.sha256 == coder.checkpoint]
+    for coder in learned_coders([str(SHIPPED)], CPU):
+        shipped = map(load_codec, checkpoint_files([str(SHIPPED)]))
+        (codec,) = [each.codec for each in shipped if each.sha256 == coder.checkpoint]
         coded = [coder.encode(image) for image in images]
         real = sum(8 * len(each.content) for each in coded)
         within = max(0.01 * real, 32 * len(images))
