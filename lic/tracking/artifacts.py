@@ -1,6 +1,7 @@
 """Checkpoints and results as W&B artifacts: a training logs its model, an evaluation uses it, both log results."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,16 @@ def log_artifacts(
         if hashlib.sha256(path.read_bytes()).hexdigest() in sources:
             _use(run, _model(path))
     described = {
-        "dataset": results[0].dataset,
+        "dataset": ", ".join(dict.fromkeys(result.dataset for result in results)),
         "curves": [result.name for result in results],
         "seeds": [result.seed for result in results],
         "checkpoints": sources,
     }
     name = file_name(f"results-{run.name}")[:128]  # what W&B allows
     artifact = wandb.Artifact(name, "results", metadata=described)
+    common = os.path.commonpath([path.parent for path in files])  # those of several sets lie in a folder each
     for path in files:
-        artifact.add_file(str(path))
+        artifact.add_file(str(path), name=path.relative_to(common).as_posix())
     run.log_artifact(artifact)
 
 

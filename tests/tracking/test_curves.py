@@ -15,6 +15,7 @@ from lic.codecs.checkpoint import SHIPPED, load_codec, save_codec
 from lic.curves.results import Results, save_results
 from lic.images import write_image
 from lic.settings.tracking import WandbConfig
+from lic.tracking.artifacts import log_artifacts
 from lic.tracking.curves import COLUMNS, log_curve, log_evaluation, log_results
 from lic.tracking.runs import finish_wandb, has_key, present_run, start_wandb
 from tests.made_results import MakeResults
@@ -155,6 +156,23 @@ def test_results_of_a_training_keep_its_steps(tmp_path: Path, make_results: Make
     run = read_run(Path(command))
     assert run.history[0]["trainer/global_step"] == 50
     assert [row["codec"] for row in run.table("rate_task/ms-ssim")] == ["mbt2018-mean", "jpeg"]
+
+
+def test_files_of_several_sets_have_places_of_their_own(tmp_path: Path, make_results: MakeResults) -> None:
+    """A training that is judged on COCO and ImageNet has files of one name in two folders."""
+    start_wandb(WandbConfig(mode="offline"), "a", {}, tmp_path, "train", "mbt2018-mean / mse", [0.01])
+    files = [tmp_path / folder / "mse.json" for folder in ("coco", "imagenet")]
+    results = [replace(make_results([0.1], [20.0]), dataset=path.parent.name) for path in files]
+    for path, one in zip(files, results, strict=True):
+        path.parent.mkdir()
+        save_results(one, path)
+    log_artifacts(results, files)
+    text = io.StringIO()
+    finish_wandb(Console(file=text))
+    (command,) = re.findall(r"wandb sync (\S+)", text.getvalue().replace("\n", ""))
+    (artifact,) = read_run(Path(command)).artifacts
+    assert sorted(entry.path for entry in artifact.manifest.contents) == ["coco/mse.json", "imagenet/mse.json"]
+    assert json.loads(artifact.metadata)["dataset"] == "coco, imagenet"
 
 
 def test_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
