@@ -19,6 +19,14 @@ PHOTOS = {  # folder: network, images and score
     "coco-semseg": "DeepLabV3-MobileNetV2, {} of COCO val2017, mIoU",
     "camvid": "DeepLab for edge devices, {} of CamVid val, mIoU",
 }
+PHOTO_JUDGES = {  # folder and quality: who judges, and what
+    ("imagenet", "imagenet-cls@mobilenetv2_imagenet_a.timm.fp16"): "MobileNetV2, top-1",
+    ("imagenet", "imagenet-cls@squeezenet11_imagenet_227"): "SqueezeNet, top-1",
+    ("coco-det", "coco-det"): "YOLOX-nano, box AP",
+    ("coco-semseg", "coco-semseg"): "DeepLab on COCO, mIoU",
+    ("camvid", "camvid-seg"): "DeepLab on CamVid, mIoU",
+    ("kodak", "psnr"): "PSNR, Kodak",
+}
 METRICS = {  # as benchmark.csv calls them: as docs do
     "MS-SSIM": "MS-SSIM",
     "ML-CLIPSim (fitted)": "ML-CLIPSim, fitted weights",
@@ -63,10 +71,22 @@ def tables() -> Iterator[str]:
     kodak = load("photos/kodak", "mbt2018-mean-mse", "mbt2018-mean-mlclipsim", "jpeg")
     yield markdown_table(kodak).replace("ML-CLIPSim |", "ML-CLIPSim (first demo encoder) |", 1)
 
+    yield _photo_codecs()
     yield _photos()
     yield _calibration()
     yield _votes()
     yield _speed()
+
+
+def _photo_codecs() -> str:
+    columns = []
+    for folder, quality in PHOTO_JUDGES:
+        mse, *others = load(f"photo_codecs/{folder}", *SHIPPED, "jpeg", "webp", "avif")
+        lines = markdown_bd_rates(mse, [mse, *others], [quality]).splitlines()[2:]
+        columns.append([line.strip("| ").split(" | ") for line in lines])
+    names = [name for name, _ in columns[0]]
+    rows = [[name, *(column[i][1] for column in columns)] for i, name in enumerate(names)]
+    return _markdown(["BD-rate against mse, %", *PHOTO_JUDGES.values()], rows)
 
 
 def _photos() -> str:

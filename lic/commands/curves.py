@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lic.cli import KEEP_LINES
-from lic.curves.reference import check_datasets, choose_reference
+from lic.curves.reference import by_dataset
 from lic.curves.results import load_results
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         0, the exit code.
     """
     parser = Parser(prog="lic curves", description=__doc__, formatter_class=KEEP_LINES)
-    parser.add_argument("results", nargs="+", type=Path, help="results files, as eval.py writes them; one dataset")
+    parser.add_argument("results", nargs="+", type=Path, help="results files, as eval.py writes them; any datasets")
     parser.add_argument("-o", "--output", type=Path, default=Path("curves.png"), help="the figure (%(default)s)")
     parser.add_argument(
         "--reference",
@@ -53,11 +53,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _show(paths: Sequence[Path], out: Path, reference_name: str | None, at_bpp: Sequence[float] | None) -> None:
-    results = [load_results(path) for path in paths]
-    reference = choose_reference(results, paths, reference_name)
-    if not any(each is reference for each in results):
-        results.insert(0, reference)
-    check_datasets(results)
     if out.suffix.lower() != ".png":
         raise ValueError(f"expected --output to end in .png, came '{out}'")
 
@@ -65,14 +60,16 @@ def _show(paths: Sequence[Path], out: Path, reference_name: str | None, at_bpp: 
     from lic.curves.figure import draw_curves
     from lic.curves.table import print_bd_rates, print_drops, print_results
 
+    groups = by_dataset([(load_results(path), path) for path in paths], reference_name)
     try:
-        draw_curves(results, out)
+        draw_curves([each for _, group in groups for each in group], out)
     except OSError as error:
         raise ValueError(f"cannot write '{out}': {error.strerror or error}; choose another --output") from error
-    print_results(results)
-    if len(results) > 1:
-        print_bd_rates(reference, results)
-    print_drops(results, at_bpp)
+    for reference, group in groups:
+        print_results(group)
+        if len(group) > 1:
+            print_bd_rates(reference, group)
+        print_drops(group, at_bpp)
     print(f"figure: {out}")
 
 

@@ -40,6 +40,8 @@ STYLE: dict[Any, Any] = {
 def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     """Draw quality over rate as a PNG: the headline score of each task, PSNR, ML-CLIPSim and other metrics.
 
+    Of several datasets each has panels for its tasks alone, with the networks that judged named below the title.
+
     Learned codecs are coloured lines, conventional ones dashed and grey, single points markers without a line; the
     uncompressed images are a thin dashed ceiling. Where several networks judged a task, thin lines are the networks'
     and the bold one is their mean. Bands are bootstrap intervals over images. Seeds of one curve are drawn as their
@@ -47,7 +49,7 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     axis is logarithmic: equal savings are equal distances.
 
     Args:
-        results: at least one codec, all on the same dataset.
+        results: at least one codec.
         path: the PNG to write; its folder exists.
 
     Raises:
@@ -57,7 +59,11 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
     results = merge_seeds(results)
     if not any(each.points for each in results):
         raise ValueError("expected at least one operating point to draw, came none; evaluate a codec first")
-    panels = [*list_tasks(results), *_drawn(results)]
+    datasets = list(dict.fromkeys(each.dataset for each in results))
+    is_one = len(datasets) == 1
+    by_set = [[each for each in results if each.dataset == dataset] for dataset in datasets]
+    panels = [(group, quality) for group in by_set
+              for quality in (*list_tasks(group), *(_drawn(group) if is_one or not list_tasks(group) else ()))]
     num_columns = {2: 2, 4: 2}.get(len(panels), 3)
     num_rows = math.ceil(len(panels) / num_columns)
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)
@@ -66,15 +72,18 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         FigureCanvasAgg(figure)
         axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
         lines = _lines(results)
-        for axis, quality in zip(axes, panels, strict=False):
-            _draw_panel(axis, results, lines, quality)
+        for axis, (group, quality) in zip(axes, panels, strict=False):
+            own = [line for each, line in zip(results, lines, strict=True) if each.dataset == group[0].dataset]
+            _draw_panel(axis, group, own, quality)
+            if not is_one:
+                _name_set(axis, group, quality)
         for axis in axes[max(0, len(panels) - num_columns) : len(panels)]:
             axis.set_xlabel("bits per pixel")
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
-        _draw_legend(figure, axes[len(panels) :], lines)
-        datasets = ", ".join(dict.fromkeys(each.dataset for each in results))
-        figure.suptitle(f"Rate-task curves on {datasets}", x=0.012, ha="left", fontsize=13, fontweight="bold")
+        _draw_legend(figure, axes[len(panels) :], list({line.get_label(): line for line in lines}.values()))
+        title = f"Rate-task curves on {datasets[0]}" if is_one else "Rate-task curves"
+        figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
         figure.savefig(path, format="png", facecolor="white")
 
 
@@ -127,6 +136,14 @@ def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D],
         axis.annotate("uncompressed", place, (0, 3), xycoords=across, textcoords="offset points", fontsize=8)
     if ceilings:
         axis.margins(y=0.1)
+
+
+def _name_set(axis: Axes, group: Sequence[Results], quality: str) -> None:
+    """Say below a panel's title on what and by which networks."""
+    networks = [network.partition("_")[0] for network in group[0].networks.get(quality, [])]
+    words = f"{group[0].dataset}; {', '.join(networks)}" if networks else group[0].dataset
+    axis.set_title(f"{axis.get_title(loc='left')}\n", loc="left", fontsize=10.5, fontweight="bold")
+    axis.annotate(words, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8)
 
 
 def _curve(results: Results, line: Line2D, name: str, factor: float) -> Line2D:

@@ -22,11 +22,11 @@ class Look(NamedTuple):
 
 
 def looks(results: Sequence[Results]) -> list[Look]:
-    """Return a solid coloured line for each learned codec and a dashed grey one for each other."""
-    found, counts = [], {True: 0, False: 0}
+    """Return a solid coloured line for each learned codec and a dashed grey one for each other; one name, one look."""
+    found: dict[tuple[str, bool], Look] = {}
     for each in results:
-        order = counts[each.is_learned]
-        counts[each.is_learned] += 1
+        order = sum(is_learned == each.is_learned for _, is_learned in found)
         colours = COLOURS if each.is_learned else GREYS
-        found.append(Look(colours[order % len(colours)], () if each.is_learned else DASHES[order % len(DASHES)], order))
-    return found
+        dashes = () if each.is_learned else DASHES[order % len(DASHES)]
+        found.setdefault((each.name, each.is_learned), Look(colours[order % len(colours)], dashes, order))
+    return [found[each.name, each.is_learned] for each in results]

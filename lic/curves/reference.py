@@ -33,9 +33,21 @@ def choose_reference(results: Sequence[Results], paths: Sequence[Path], name: st
     raise ValueError(f"--reference '{name}' is neither a file nor a codec here{hint} Choose from: {', '.join(names)}")
 
 
-def check_datasets(results: Sequence[Results]) -> None:
-    """Refuse results from several datasets: neither their rates nor their scores can be compared."""
-    datasets = list(dict.fromkeys(each.dataset for each in results))
-    if len(datasets) > 1:
-        listed = "; ".join(f"'{dataset}'" for dataset in datasets)
-        raise ValueError(f"expected results on one dataset, came {listed}; call this once for each")
+def by_dataset(files: Sequence[tuple[Results, Path]], name: str | None) -> list[tuple[Results, list[Results]]]:
+    """Return for each dataset the reference and all results, the reference among them.
+
+    Neither rates nor scores of different datasets can be compared.
+
+    Args:
+        files: results and the files that they come from.
+        name: of the reference; see `choose_reference`.
+    """
+    groups = []
+    for dataset in dict.fromkeys(results.dataset for results, _ in files):
+        own, paths = zip(*((results, path) for results, path in files if results.dataset == dataset), strict=True)
+        reference = choose_reference(own, paths, name)
+        if reference.dataset != dataset:
+            raise ValueError(f"--reference '{name}' is on '{reference.dataset}', the others on '{dataset}'")
+        group = list(own) if any(each is reference for each in own) else [reference, *own]
+        groups.append((reference, group))
+    return groups

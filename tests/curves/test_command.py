@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from lic.commands.curves import main
-from lic.curves.results import save_results
+from lic.curves.looks import looks
+from lic.curves.results import load_results, save_results
 
 
 @pytest.fixture
@@ -33,6 +34,19 @@ def test_draws_and_prints(files: list[str], tmp_path: Path, capsys: pytest.Captu
     assert "BD-rate against mbt2018-mean / mse" in text
     assert "+100.0 %" in text and "-20.0 %" in text and str(out) in text
     assert max(map(len, text.splitlines()[:-1])) <= 100
+
+
+def test_several_datasets_share_a_figure_and_no_table(
+    files: list[str], make_results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    save_results(make_results([0.1, 0.2], [24, 26], dataset="kodak"), other)
+    assert main([*files, str(other), "--output", str(tmp_path / "figure.png")]) == 0
+    text = capsys.readouterr().out
+    assert text.count("BD-rate against") == 1 and "kodak" in text and "demo-scenes" in text
+    many = [replace(load_results(file), dataset=dataset) for dataset in ("coco", "imagenet") for file in files]
+    shown = looks(many)
+    assert shown[:3] == shown[3:] and len({look.colour for look in shown}) == 3
 
 
 def test_drops_at_chosen_rates(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +103,7 @@ def test_mistakes_are_one_line(
         ([str(tmp_path / "*.jsn")], "does not exist"),
         ([*files, "--reference", "jpg"], "did you mean 'jpeg'"),
         ([*files, "--reference", "mbt2018-mean"], "fits 2 of the results"),
-        ([*files, str(other)], "expected results on one dataset"),
+        ([*files, str(other), "--reference", files[0]], "is on 'demo-scenes (embedded)', the others on 'kodak'"),
         ([*files, "--output", str(tmp_path / "figure.pdf")], "end in .png"),
         ([*files, "--output", str(tmp_path / "nowhere" / "figure.png")], "cannot write"),
         ([*files, "--at_bpp", "0"], "expected positive numbers of bits per pixel, came 0"),

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -136,6 +137,22 @@ def test_loss_is_the_documented_sum(distortion: str, warmup_mse: float) -> None:
             distance = training.distortion(output.reconstruction, image).mean()
             expected = output.bpp.mean() + 0.02 * (training.distortion.scale * distance + 0.1 * MSE_SCALE * squared)
     torch.testing.assert_close(loss.total, expected)
+
+
+@pytest.mark.parametrize(("init", "at_start", "halfway"), [(None, 1, 1), ("codec.safetensors", 1 / 200, 0.5)])
+def test_rate_rises_after_init(init: str | None, at_start: float, halfway: float) -> None:
+    """SOAP without history undoes a trained codec at full rate; the cosine still stands at 1 here."""
+    training = module(init=init, learning_rate=0.004, distortion="mse", trainer=TrainerConfig(max_steps=1_000_000))
+    settings: Any = training.configure_optimizers()
+    optimizer, scheduler = settings["optimizer"], settings["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(201):
+        rates.append(scheduler.get_last_lr())
+        optimizer.step()
+        scheduler.step()
+    found = [rates[step][0] / 0.004 for step in (0, 99, 200)]
+    assert found == pytest.approx([at_start, halfway, 1], rel=1e-3)
+    assert {rate[-1] for rate in rates} == {1e-3}, "the quantiles' is constant"
 
 
 @pytest.mark.parametrize("distortion", ["ssim", "ms-ssim", "fsim", "gmsd", "vif"])
