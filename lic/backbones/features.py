@@ -157,8 +157,8 @@ def load_backbone(spec: str, input_px: int | None = None) -> Backbone:
         case "torchvision":
             return Backbone(_torchvision(rest, input_px))
         case "onnx":
-            raise ValueError(f"backbone '{spec}': ONNX files run without gradients and hide their layers; they serve as "
-                             "--network")  # fmt: skip
+            raise ValueError(f"backbone '{spec}': ONNX files run without gradients and hide their layers; they serve "
+                             "as --network")  # fmt: skip
     if spec.endswith(".safetensors"):
         return Backbone(_timm(spec, input_px))
     raise ValueError(f"backbone '{spec}' is unknown; expected demo, photos, open_clip:MODEL/TAG, timm:NAME, "
