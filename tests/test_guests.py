@@ -13,6 +13,8 @@ import torch
 from lic.codecs import build_codec, load_codec
 from lic.codecs.strings import join, split
 from lic.distortions import build_distortion
+from lic.distortions.scale import read_scale, settings_of
+from lic.evaluation.measure import Measures
 from lic.metrics import build_metric
 from tests.support import ON_DEMO, noise_image
 
@@ -176,3 +178,23 @@ def test_distortion_and_metric_are_what_the_page_says(folder: Path) -> None:
     assert metric((image + 0.25).clamp(max=1.2), image).item() == pytest.approx(0.25)
     with pytest.raises(ValueError, match=r"must define CARD, a lic.distortions.card.DistortionCard; it defines"):
         build_distortion(str(folder / "worst_pixel.py"), ON_DEMO)
+
+
+def test_what_is_on_record_holds_for_the_file_as_it_is(tmp_path: Path) -> None:
+    """An edited metric is measured anew; the scale of a distortion was found for its file."""
+    found = []
+    for name, edit in (("a", ""), ("b", ""), ("c", "\n# edited\n")):
+        (tmp_path / name).mkdir()
+        for file, what in (("own.py", "metric"), ("loss.py", "distortion")):
+            (tmp_path / name / file).write_text(example(what) + edit)
+        metric = build_metric(str(tmp_path / name / "own.py"), ON_DEMO)
+        fingerprint = Measures({metric.card.name: metric}, torch.device("cpu")).fingerprint
+        found.append((fingerprint, settings_of(build_distortion(str(tmp_path / name / "loss.py"), ON_DEMO), ON_DEMO)))
+    (one, scale), (same, same_scale), (other, other_scale) = found
+    assert one == same != other and scale == same_scale != other_scale
+    record = {"distortion": "charbonnier", "scale": 1500.0, "metric": other_scale}
+    (tmp_path / "charbonnier.json").write_text(json.dumps(record))
+    path, edited = str(tmp_path / "charbonnier.json"), build_distortion(str(tmp_path / "c/loss.py"), ON_DEMO)
+    assert read_scale(path, edited, ON_DEMO) == 1500
+    with pytest.raises(ValueError, match="has the scale of charbonnier with code_sha256"):
+        read_scale(path, build_distortion(str(tmp_path / "a/loss.py"), ON_DEMO), ON_DEMO)

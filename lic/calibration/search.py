@@ -186,7 +186,7 @@ def _calibrate_one(
     name: str, distortion: Distortion, reference: Calibration, most_rounds: int, start: Codec, bench: Bench
 ) -> Calibration:
     """Return a distortion's calibration, gone on with from its file and written after each round."""
-    own = settings_of(distortion.name, bench.metrics)
+    own = settings_of(distortion, bench.metrics)
     found = read_calibration(distortion.name, bench.settings, bench.folder, own)
     if found is None:
         probe = probe_scales(start, distortion, bench.measured, bench.device)

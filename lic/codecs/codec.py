@@ -16,7 +16,7 @@ from lic.codecs.card import STRIDE
 from lic.codecs.entropy_models import coding, share_string
 from lic.codecs.inference import quicken, tiling
 from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder
-from lic.codecs.strings import bind, count_own, fill, join, layout_of, own_strings, split
+from lic.codecs.strings import bind, count_own, fill, join, layout_of, own_strings, scale_shape, split
 from lic.images import crop_to, pad_to_multiple
 from lic.settings import require
 
@@ -40,7 +40,8 @@ class CodedImage(NamedTuple):
     """One image's entropy-coded symbols.
 
     Attributes:
-        string: all latents' symbols, in the order in which the codec decodes them; then a guest's own strings.
+        string: a guest's own strings, each behind its length; then all latents' symbols, in the order in which the
+            codec decodes them.
         check: 4 bytes that depend on every symbol and own string.
         num_threads: with which the encoder computed, up to MAX_THREADS: sums are rounded as threads share them out.
         num_bits_estimated: what the symbols should cost by their probability tables; the encoder alone knows.
@@ -66,7 +67,7 @@ class Codec(nn.Module):
     had. What differs all the same (another processor, another torch) is found by the check value.
 
     What a network codes by CompressAI's entropy models goes to one string. A network that has a coder of its own, in
-    whole or in part, returns strings of its own; they follow, each with its length.
+    whole or in part, returns strings of its own; they come first, each behind its length.
 
     Args:
         network: what a card builds: it has the `forward`, `compress` and `decompress` of CompressAI's models.
@@ -226,7 +227,7 @@ class Codec(nn.Module):
                 coded = self.network.compress(blank, **self._coding_point(max(self.grid, default=None)))
             self._smallest_layout = layout_of(coded["strings"]), coded["shape"]
         layout, shape = self._smallest_layout
-        return layout, _scale_shape(shape, rows, columns)
+        return layout, scale_shape(shape, rows, columns)
 
     @property
     def device(self) -> torch.device:
@@ -265,15 +266,6 @@ class Codec(nn.Module):
 
 def _channels_last(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
-
-
-def _scale_shape(shape: Any, rows: int, columns: int) -> Any:
-    """Return a shape, or any dict or list of shapes, whose last two sides are multiplied."""
-    if isinstance(shape, dict):
-        return {name: _scale_shape(part, rows, columns) for name, part in shape.items()}
-    if isinstance(shape[0], int):
-        return (*shape[:-2], shape[-2] * rows, shape[-1] * columns)
-    return [_scale_shape(part, rows, columns) for part in shape]
 
 
 def _tables(codec: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

@@ -37,6 +37,15 @@ def fill(layout: Any, own: Iterator[bytes]) -> Any:
     return next(own) if layout else None
 
 
+def scale_shape(shape: Any, rows: int, columns: int) -> Any:
+    """Return a shape, or any dict or list of shapes, whose last two sides are multiplied."""
+    if isinstance(shape, dict):
+        return {name: scale_shape(part, rows, columns) for name, part in shape.items()}
+    if isinstance(shape[0], int):
+        return (*shape[:-2], shape[-2] * rows, shape[-1] * columns)
+    return [scale_shape(part, rows, columns) for part in shape]
+
+
 def join(symbols: bytes, own: Sequence[bytes]) -> bytes:
     """Return one string: each of the network's own behind its length, then the house's."""
     return b"".join([*(_LENGTH.pack(len(one)) + one for one in own), symbols])

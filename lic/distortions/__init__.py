@@ -9,7 +9,7 @@ from lic.distortions.features import FeatureDistortion, build_features
 from lic.distortions.lpips import LPIPS
 from lic.distortions.mlclipsim import MLCLIPSim, build_mlclipsim
 from lic.distortions.mse import MSE_SCALE, mse
-from lic.guests import find_card
+from lic.guests import content_digest, find_card
 from lic.settings.metrics import MetricsConfig
 
 __all__ = [
@@ -36,4 +36,4 @@ def build_distortion(name: str, config: MetricsConfig) -> Distortion:
         ValueError: in one line: no such distortion, or weights that cannot be had.
     """
     card = distortion_card(name)
-    return Distortion(card.name, card.build(config), card.scale)
+    return Distortion(card.name, card.build(config), card.scale, content_digest(name))

@@ -21,12 +21,13 @@ class Distortion(nn.Module):
         scale: what it is multiplied with, so that a value of `lmbda` on CompressAI's MSE grid asks for about the same
             bits per pixel whatever the distortion.
         metric: the module whose device and mode follow the training; None where there is none.
+        code_sha256: of a guest's file, which its scale was found for; empty for the house's.
     """
 
-    def __init__(self, name: str, measure: Measure, scale: float) -> None:
+    def __init__(self, name: str, measure: Measure, scale: float, code_sha256: str = "") -> None:
         super().__init__()
         owner = measure if isinstance(measure, nn.Module) else getattr(measure, "__self__", None)
-        self.name, self.measure = name, measure
+        self.name, self.measure, self.code_sha256 = name, measure, code_sha256
         self.scale = float(getattr(owner, "scale", scale))
         self.metric = owner if isinstance(owner, nn.Module) else None
 

@@ -6,23 +6,25 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lic.distortions.card import Distortion
 from lic.distortions.mlclipsim import EMBEDDED
 from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 
 
-def settings_of(distortion: str, metrics: MetricsConfig) -> dict[str, Any]:
-    """Return the settings that a distortion's values depend on, and so its scale; empty where it has none."""
-    own = getattr(metrics, distortion, None)
-    return {} if own is None else dataclasses.asdict(own)
+def settings_of(distortion: Distortion, metrics: MetricsConfig) -> dict[str, Any]:
+    """Return what a distortion's values depend on, and so its scale: its settings, a guest's file; empty if nothing."""
+    own = getattr(metrics, distortion.name, None)
+    settings = {} if own is None else dataclasses.asdict(own)
+    return settings | ({"code_sha256": distortion.code_sha256} if distortion.code_sha256 else {})
 
 
-def read_scale(value: float | str, distortion: str, metrics: MetricsConfig) -> float:
+def read_scale(value: float | str, distortion: Distortion, metrics: MetricsConfig) -> float:
     """Return the scale that a setting gives.
 
     Args:
         value: a number, or a path.
-        distortion: its name.
+        distortion: whose.
         metrics: with the backbones named.
 
     Raises:
@@ -36,7 +38,7 @@ def read_scale(value: float | str, distortion: str, metrics: MetricsConfig) -> f
     return scale
 
 
-def _from_file(path: Path, distortion: str, metrics: MetricsConfig) -> float:
+def _from_file(path: Path, distortion: Distortion, metrics: MetricsConfig) -> float:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         scale, of, there = float(content["scale"]), str(content["distortion"]), dict(content.get("metric", {}))
@@ -45,10 +47,10 @@ def _from_file(path: Path, distortion: str, metrics: MetricsConfig) -> float:
                          "`python -m lic calibrate`") from error  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is not a file of `python -m lic calibrate`: {error!r}") from error
-    require(of == distortion, f"{path} has the scale of {of}, not of {distortion}")
+    require(of == distortion.name, f"{path} has the scale of {of}, not of {distortion.name}")
     asked = settings_of(distortion, metrics)
     differing = [f"{name} {there.get(name)}, not {value}" for name, value in asked.items() if there.get(name) != value]
-    require(not there or not differing, f"{path} has the scale of {distortion} with {'; '.join(differing)}")
+    require(not differing, f"{path} has the scale of {of} with {'; '.join(differing)}")
     return scale
 
 

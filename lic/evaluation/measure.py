@@ -92,7 +92,7 @@ def _num_bytes(seen: Any) -> int:
 
 def _digest(metric: Metric) -> str:
     """Return a digest of the weights and of all that modules say of themselves in numbers, words and lists."""
-    digest = hashlib.sha256(metric.title.encode())
+    digest = hashlib.sha256(f"{metric.title}{metric.code_sha256}".encode())
     for module in metric.modules():
         own = sorted((name, value) for name, value in vars(module).items() if name[:1] != "_")
         plain = [(name, value) for name, value in own if isinstance(value, bool | int | float | str | list | tuple)]

@@ -1,6 +1,6 @@
 """Metrics: measured, of any kind. Those that can be trained against are views of `lic.distortions`."""
 
-from lic.guests import find_card, is_guest
+from lic.guests import content_digest, find_card, is_guest
 from lic.metrics import clipiqa, features, maclip, mlclipsim
 from lic.metrics.compared import DISTS_CARD, FSIM, GMSD, LPIPS_CARD, MS_SSIM, PSNR, SSIM, VIF, Compared
 from lic.metrics.fidelity import ms_ssim, psnr_db
@@ -36,4 +36,6 @@ def build_metric(spec: str, config: MetricsConfig) -> Metric:
     argument = "" if is_guest(spec) else spec.partition(":")[2]
     if argument and not card.takes_argument:
         raise ValueError(f"metric '{card.name}' takes no argument, got '{spec}'")
-    return card.build(argument, config).requires_grad_(False).eval()
+    metric = card.build(argument, config).requires_grad_(False).eval()
+    metric.code_sha256 = content_digest(spec)
+    return metric

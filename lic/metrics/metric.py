@@ -68,7 +68,10 @@ class Metric(nn.Module):
     Attributes:
         card: what it declares.
         title: as tables print it; tells variants of one metric apart.
+        code_sha256: of a guest's file, as which what is on record of it holds; empty for the house's.
     """
+
+    code_sha256: str = ""
 
     def __init__(self, card: MetricCard, title: str | None = None) -> None:
         super().__init__()

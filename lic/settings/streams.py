@@ -29,6 +29,8 @@ class EncodeConfig:
 
     def __post_init__(self) -> None:
         _check_files(self.inputs, self.tile, self.jobs)
+        require(self.checkpoint is None or self.reader == "machines",
+                "--for chooses among the codecs that ship; with --checkpoint leave it out")
         require(self.lmbda is None or 0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda}")
 
 

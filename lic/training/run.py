@@ -75,7 +75,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     config = dataclasses.replace(config, mlclipsim=metrics.mlclipsim, features=metrics.features)
     distortion = build_distortion(config.distortion, metrics)
     if config.distortion_scale is not None:
-        distortion.scale = read_scale(config.distortion_scale, distortion.name, metrics)
+        distortion.scale = read_scale(config.distortion_scale, distortion, metrics)
         config = dataclasses.replace(config, distortion_scale=distortion.scale)
     elif not is_calibrated(distortion.name, metrics):
         console.print(f"the scale {distortion.scale:g} was not found for this backbone: an lmbda may mean other bits "

@@ -111,6 +111,7 @@ def test_operating_points(photos: Path, codec_file: Callable[[str], Path], capsy
     shipped = load_codec(SHIPPED_FOR["machines"])
     eyes = load_codec(SHIPPED_FOR["eyes"])
     assert eyes.header.distortion == "mse" and header_for("--for", "eyes")[0] == eyes.fingerprint
+    assert "leave it out" in mistake(capsys, "encode", "photos/a.png", "--for", "eyes", "--checkpoint", variable)
     assert header_for("--for=eyes", "--lmbda", "0.03")[0] == eyes.fingerprint
     assert header_for("--lmbda", "0.03") == (shipped.fingerprint, pytest.approx(0.03, rel=1e-3))
     assert header_for("--checkpoint", variable)[1] == pytest.approx(0.013, rel=1e-3)
