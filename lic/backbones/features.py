@@ -10,6 +10,7 @@ One grammar names it, here and in `--mlclipsim.backbone`, `--features.backbone`:
     timm:vit_small_patch14_dinov2           published weights; NAME/FILE: a local file of them
     timm:FILE.safetensors, FILE.safetensors with a YAML of the same stem (lic/backbones/description.py)
     torchvision:resnet50                    a classifier; NAME/FILE: a local file of its weights
+    onnx:FILE.onnx                          a convolutional network, with a YAML of the same stem (`lic[onnx]`)
 
 A transformer's layers are the outputs of its blocks, before the last norm. A convolutional network's are its last
 feature maps of each resolution, as in timm's `feature_info`.
@@ -26,8 +27,10 @@ from torch import Tensor, nn
 from torchvision import models
 
 from lic.backbones.clip import image_statistics, load_open_clip, pair, resize_positions
+from lic.backbones.description import Description, read_description
 from lic.backbones.folding import fold_batch_norms
 from lic.backbones.layers import ClipLayers, Reader, TimmLayers, Tokens, TorchvisionLayers
+from lic.backbones.onnx_layers import read_onnx_layers
 from lic.backbones.published import check_name, load_timm, load_timm_file, load_torchvision
 from lic.demo.networks import load_demo_clip
 from lic.embedded import embedded
@@ -157,12 +160,11 @@ def load_backbone(spec: str, input_px: int | None = None) -> Backbone:
         case "torchvision":
             return Backbone(_torchvision(rest, input_px))
         case "onnx":
-            raise ValueError(f"backbone '{spec}': ONNX files run without gradients and hide their layers; they serve "
-                             "as --network")  # fmt: skip
+            return Backbone(_onnx(Path(rest), input_px))
     if spec.endswith(".safetensors"):
         return Backbone(_timm(spec, input_px))
     raise ValueError(f"backbone '{spec}' is unknown; expected demo, photos, open_clip:MODEL/TAG, timm:NAME, "
-                     "timm:FILE.safetensors or torchvision:NAME (NAME/FILE for local weights)")
+                     "timm:FILE.safetensors, torchvision:NAME (NAME/FILE for local weights) or onnx:FILE.onnx")
 
 
 def clip_backbone(visual: Any, input_px: int | None = None) -> Backbone:
@@ -196,14 +198,27 @@ def _timm(rest: str, input_px: int | None) -> Source:
     if not timm.is_model(name) and rest.endswith(".safetensors"):
         network, described = load_timm_file(Path(rest))
         side = input_px or max(described.input_size)
-        mean, std = ([value / described.scale for value in values] for values in (described.mean, described.std))
-        return Source(TimmLayers(network, side), mean, std, side, described.channels == "bgr")
+        return Source(TimmLayers(network, side), *_as_described(described), side, described.channels == "bgr")
     if not timm.is_model(name):
         check_name(name, timm.list_models(), "backbone of timm")
     network = load_timm(name, file or None, f"the backbone timm:{name}/FILE", _ELSEWHERE)
     settings = timm.data.resolve_model_data_config(network)
     side = input_px or max(settings["input_size"][1:])
     return Source(TimmLayers(network, side), settings["mean"], settings["std"], side)
+
+
+def _onnx(path: Path, input_px: int | None) -> Source:
+    """Return the network of an ONNX file."""
+    described = read_description(path)
+    side = input_px or max(described.input_size)
+    layers = read_onnx_layers(path, side)
+    return Source(layers, *_as_described(described), side, described.channels == "bgr")
+
+
+def _as_described(described: Description) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of images in [0, 1]."""
+    mean, std = ([value / described.scale for value in values] for values in (described.mean, described.std))
+    return mean, std
 
 
 def _torchvision(rest: str, input_px: int | None) -> Source:

@@ -219,7 +219,6 @@ def test_stays_frozen_and_in_eval_mode() -> None:
         ("open_clip:ViT-B-32", "names no weights; expected open_clip:MODEL/TAG"),
         ("open_clip:ViT-B-32/openai", "are for the encoder ViT-B-32-quickgelu, not ViT-B-32"),
         ("open_clip:ViT-B-32-quickgelu/openai", "605 MB as float32"),
-        ("onnx:yolox.onnx", "ONNX files run without gradients and hide their layers; they serve as --network"),
         ("timm:resnet5", "did you mean 'resnet50'?"),
         ("timm:test_vit", "for the backbone timm:test_vit/FILE, or into"),
         ("timm:absent.safetensors", "no weights at absent.safetensors"),

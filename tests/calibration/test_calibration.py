@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +22,6 @@ from lic.images import write_image
 from lic.settings.calibrate import CalibrateConfig
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainerConfig
-from lic.training.callbacks import StepProgress
 from tests.support import ON_DEMO, SMALL, noise_image
 
 ROOT = Path(__file__).parents[2]
@@ -212,11 +209,8 @@ def test_what_cannot_be_had_gets_a_line_and_the_others_go_on(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
-
-    def unreachable(*_: Any) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("no_proxy", "")
     words = ["--init", str(checkpoint), "-o", str(tmp_path / "out"), "--rounds", "1", *STEPS]
     run("--distortion", "lpips", "gmsd", *words)
     lines = [line for line in capsys.readouterr().out.splitlines() if "lpips" in line]
@@ -227,21 +221,26 @@ def test_what_cannot_be_had_gets_a_line_and_the_others_go_on(
     assert "none of these distortions can be had here: lpips, dists" in capsys.readouterr().err
 
 
+def guest(path: Path, measure: str) -> str:
+    """A distortion of one's own, `measure` of `reconstruction`, `image` and what is imported; return its file."""
+    path.write_text(f"""import os
+import signal
+
+from lic.distortions import DistortionCard
+
+CARD = DistortionCard("{path.stem}", 1000.0, lambda config: lambda reconstruction, image: {measure})
+""")
+    return str(path)
+
+
 def test_divergence_leaves_a_distortion_out(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    built = scale_search.build_distortion
-
-    def broken(name: Any, config: MetricsConfig) -> Any:
-        distortion = built(name, config)
-        if name == "ssim":
-            distortion.scale = math.nan
-        return distortion
-
-    monkeypatch.setattr(scale_search, "build_distortion", broken)
-    run("--distortion", "ssim", "gmsd", "--init", str(checkpoint), "-o", str(tmp_path), "--rounds", "1", *STEPS)
-    assert "ssim is left out: training with scale nan diverged: bpp nan nan nan" in capsys.readouterr().out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gmsd.json", "mse.json"]
+    diverges = guest(tmp_path / "diverges.py", "(reconstruction - image).square().mean((1, 2, 3)) * float('nan')")
+    words = ["--init", str(checkpoint), "-o", str(tmp_path / "out"), "--rounds", "1", *STEPS]
+    run("--distortion", diverges, "gmsd", *words)
+    assert f"{diverges} is left out: training with scale 1000 diverged: bpp nan nan nan" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["gmsd.json", "mse.json"]
 
 
 @pytest.mark.parametrize(
@@ -289,15 +288,8 @@ def test_help_answers_without_torch() -> None:
     assert done.stdout.endswith("False\n") and "--rounds" in done.stdout
 
 
-def test_ctrl_c_keeps_the_rounds_before_it(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = StepProgress.on_train_batch_end
-
-    def interrupt(self: StepProgress, trainer: Any, *rest: Any) -> None:
-        original(self, trainer, *rest)
-        if (tmp_path / "mse.json").exists():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(StepProgress, "on_train_batch_end", interrupt)
+def test_ctrl_c_keeps_the_rounds_before_it(checkpoint: Path, tmp_path: Path) -> None:
+    stops = guest(tmp_path / "stops.py", "os.kill(os.getpid(), signal.SIGINT) or image.mean((1, 2, 3))")
     with pytest.raises(KeyboardInterrupt):
-        run("--distortion", "gmsd", "--init", str(checkpoint), "-o", str(tmp_path), *STEPS)
-    assert [path.name for path in tmp_path.iterdir()] == ["mse.json"]
+        run("--distortion", stops, "--init", str(checkpoint), "-o", str(tmp_path / "out"), *STEPS)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mse.json"]

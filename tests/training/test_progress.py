@@ -11,12 +11,12 @@ from rich.console import Console
 from lic.training import callbacks
 from lic.training.callbacks import StepProgress
 from lic.training.run import train
-from tests.training.test_training import SMALL
+from tests.support import SMALL_TRAINING
 
 
 def told(tmp_path: Path) -> str:
     output = io.StringIO()
-    config = replace(SMALL, output=str(tmp_path), warmup_mse=0.5, crop_px=32)
+    config = replace(SMALL_TRAINING, output=str(tmp_path), warmup_mse=0.5, crop_px=32)
     assert train(config, Console(file=output, width=200)) == 0
     return output.getvalue()
 

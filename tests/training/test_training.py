@@ -17,20 +17,15 @@ from lic.codecs import build_codec, load_codec
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion, with_backbones
-from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
 from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.module import CodecTraining
 from lic.training.run import check_devices, train
-from tests.support import SMALLER_WORLD
+from tests.support import SMALL_TRAINING, SMALLER_WORLD
 from tests.wandb_file import read_runs
 
 ROOT = Path(__file__).parents[2]
-SMALL = TrainConfig(num_channels=8, num_latent_channels=12, crop_px=64, batch_size=4, num_workers=0,
-                    eval=TrainingEvalConfig(task=["imagenet-cls"], limit=1), wandb=WandbConfig(mode="disabled"),
-                    trainer=TrainerConfig(max_steps=6, accelerator="cpu"))  # fmt: skip
-
 
 def run(config: TrainConfig, output: Path) -> Path:
     """Train and return the run's folder."""
@@ -48,7 +43,7 @@ def test_resumed_equals_uninterrupted(distortion: str, tmp_path: Path, monkeypat
     """Stopped in the first epoch of four steps, and in the second."""
     monkeypatch.setenv("LIC_SCENES", SMALLER_WORLD)
     four_steps_an_epoch = len(read_imagenet(scenes_root(), "train").images) // 4
-    config = replace(SMALL, distortion=distortion, batch_size=four_steps_an_epoch, crop_px=32, ema_decay=0.5)
+    config = replace(SMALL_TRAINING, distortion=distortion, batch_size=four_steps_an_epoch, crop_px=32, ema_decay=0.5)
     whole = run(config, tmp_path / "whole")
     for stop_at in (3, 5):
         part = _stop(config, tmp_path / f"part-{stop_at}", stop_at)
@@ -91,7 +86,7 @@ def _stop(config: TrainConfig, output: Path, step: int) -> Path:
 
 
 def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
-    config = replace(SMALL, trainer=TrainerConfig(max_steps=2, accelerator="cpu"))
+    config = replace(SMALL_TRAINING, trainer=TrainerConfig(max_steps=2, accelerator="cpu"))
     first, second = (weights(run(config, tmp_path / name)) for name in ("a", "b"))
     other = weights(run(replace(config, seed=1), tmp_path / "c"))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -101,7 +96,7 @@ def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
 def test_label_and_seed_are_on_record(tmp_path: Path) -> None:
     trainer = TrainerConfig(max_steps=1, accelerator="cpu")
     offline = WandbConfig(mode="offline")
-    config = replace(SMALL, distortion="mse", label="mse longer", seed=2, wandb=offline, trainer=trainer)
+    config = replace(SMALL_TRAINING, distortion="mse", label="mse longer", seed=2, wandb=offline, trainer=trainer)
     assert train(replace(config, output=str(tmp_path)), Console(quiet=True)) == 0
     (folder,) = tmp_path.iterdir()
     assert folder.name == "mbt2018-mean-mse-longer-0.01"
@@ -118,7 +113,7 @@ def test_label_and_seed_are_on_record(tmp_path: Path) -> None:
 
 def module(**changes: object) -> CodecTraining:
     torch.manual_seed(0)
-    config = replace(SMALL, **changes)  # type: ignore[arg-type]
+    config = replace(SMALL_TRAINING, **changes)  # type: ignore[arg-type]
     codec = build_codec(config.codec, config.num_channels, config.num_latent_channels)
     metrics = with_backbones(MetricsConfig(config.mlclipsim), is_demo=True)
     return CodecTraining(codec, build_distortion(config.distortion, metrics), config)
@@ -159,7 +154,7 @@ def test_rate_rises_after_init(init: str | None, at_start: float, halfway: float
 def test_trains_for_other_distortions(distortion: str, tmp_path: Path) -> None:
     """A step of warm-up and one of its own, in bf16 autocast, on crops smaller than some of them need."""
     trainer = TrainerConfig(max_steps=2, accelerator="cpu")
-    folder = run(replace(SMALL, distortion=distortion, warmup_mse=0.5, trainer=trainer), tmp_path)
+    folder = run(replace(SMALL_TRAINING, distortion=distortion, warmup_mse=0.5, trainer=trainer), tmp_path)
     assert load_codec(folder / "last.ckpt").header.distortion == distortion
     assert all(value.isfinite().all() for value in weights(folder).values())
 
@@ -199,7 +194,7 @@ def test_average_is_what_gets_evaluated() -> None:
 
 
 def test_training_lowers_rate_and_distortion(tmp_path: Path) -> None:
-    config = replace(SMALL, distortion="mse", num_channels=16, num_latent_channels=24, learning_rate=3e-3,
+    config = replace(SMALL_TRAINING, distortion="mse", num_channels=16, num_latent_channels=24, learning_rate=3e-3,
                      wandb=WandbConfig(mode="offline"),
                      trainer=TrainerConfig(max_steps=80, accelerator="cpu"))  # fmt: skip
     folder = run(config, tmp_path)
@@ -219,18 +214,18 @@ def test_training_lowers_rate_and_distortion(tmp_path: Path) -> None:
 
 
 def test_init_takes_another_codecs_weights_only_if_they_fit(tmp_path: Path) -> None:
-    folder = run(replace(SMALL, distortion="mse"), tmp_path)
+    folder = run(replace(SMALL_TRAINING, distortion="mse"), tmp_path)
     checkpoint = folder / "codec.safetensors"
     header = load_codec(checkpoint).header
     assert header.steps == 6 and header.distortion == "mse"
-    config = replace(SMALL, init=str(checkpoint), codec="bmshj2018-hyperprior")
+    config = replace(SMALL_TRAINING, init=str(checkpoint), codec="bmshj2018-hyperprior")
     with pytest.raises(ValueError, match="is of codec"):
         train(replace(config, output=str(tmp_path)), Console(quiet=True))
     with pytest.raises(ValueError, match="is of codec"):
-        resume = replace(SMALL, codec="bmshj2018-hyperprior", resume=str(folder / "last.ckpt"))
+        resume = replace(SMALL_TRAINING, codec="bmshj2018-hyperprior", resume=str(folder / "last.ckpt"))
         train(resume, Console(quiet=True))
     with pytest.raises(ValueError, match=r"--resume takes a run's last.ckpt"):
-        train(replace(SMALL, resume=str(checkpoint)), Console(quiet=True))
+        train(replace(SMALL_TRAINING, resume=str(checkpoint)), Console(quiet=True))
 
 
 def test_more_devices_than_there_are() -> None:
@@ -277,7 +272,7 @@ def test_ml_clipsim_settings_reach_the_metric() -> None:
 
 
 def test_a_run_goes_on_with_its_optimiser_or_is_left_as_it_was(tmp_path: Path) -> None:
-    config = replace(SMALL, distortion="mse", trainer=TrainerConfig(max_steps=1, accelerator="cpu"))
+    config = replace(SMALL_TRAINING, distortion="mse", trainer=TrainerConfig(max_steps=1, accelerator="cpu"))
     folder = run(config, tmp_path)
     before = (folder / "config.yaml").read_bytes()
     longer = replace(config, trainer=TrainerConfig(max_steps=2, accelerator="cpu"), resume=str(folder / "last.ckpt"))
