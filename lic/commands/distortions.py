@@ -10,7 +10,7 @@ and what gradient descent on the pixels makes of noise: what the distortion does
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lic.cli import parse_config, unknown
 from lic.data.subset import subset
+from lic.degradations import Kind, kinds_for
 from lic.demo.drawing import draw_scene
 from lic.device import pick_device
 from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion, distortion_card, with_backbones
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> int:
     for name in config.inputs:
         distortion = build_distortion(name, metric).to(device).eval()
         name = distortion.name
-        found = probe(distortion, images, config.steps, config.seed)
+        found = probe(distortion, images, kinds_for(config.data_root is not None), config.steps, config.seed)
         _print(name, found)
         draw_probe(name, images.cpu(), found.reconstructions, patch_px(distortion), folder / f"{name}.png")
         write_file((json.dumps(_as_json(found), indent=1) + "\n").encode(), folder / f"{name}.json")
@@ -91,8 +92,8 @@ def read_images(config: ProbeConfig) -> Tensor:
     return torch.cat([crop_to(image, SIDE_PX, SIDE_PX) for image in images])
 
 
-def probe(distortion: Distortion, images: Tensor, steps: int, seed: int) -> Probe:
-    """Ask everything of a distortion."""
+def probe(distortion: Distortion, images: Tensor, kinds: Sequence[Kind], steps: int, seed: int) -> Probe:
+    """Ask everything of a distortion, about kinds of degradation."""
     modes = {"as in training": True}
     if isinstance(distortion.metric, MLCLIPSim | FeatureDistortion):
         modes["without shift"] = False
@@ -103,7 +104,7 @@ def probe(distortion: Distortion, images: Tensor, steps: int, seed: int) -> Prob
     return Probe(
         probing.at_identity(distortion, images),
         probing.under_shifts(distortion, images, seed),
-        probing.monotonicity(distortion, images, seed),
+        probing.monotonicity(distortion, images, kinds, seed),
         probing.gradient_noise(distortion, images, seed),
         probing.cost(distortion, images),
         reconstructions,

@@ -33,8 +33,10 @@ class Kind(NamedTuple):
     is_stepped: bool
 
 
+_OF_SCENES = ("learned-mse", "learned-mlclipsim")
+_OF_PHOTOGRAPHS = ("learned-photos-mse", "learned-photos-mlclipsim")
 _STEPPED = (
-    "learned-mse", "learned-mlclipsim", "colour-quantisation", "colour-quantisation-dithered", "avif", "webp", "jpeg",
+    *_OF_SCENES, *_OF_PHOTOGRAPHS, "colour-quantisation", "colour-quantisation-dithered", "avif", "webp", "jpeg",
     "brightness-up", "brightness-down", "nearest-scaling", "bicubic-scaling", "mosaic", "block-loss",
     "patch-displacement",
 )  # fmt: skip
@@ -48,6 +50,12 @@ KINDS: dict[str, Kind] = {
     for group, kinds in _GROUPS.items()
     for name, apply in kinds.items()
 }
+
+
+def kinds_for(are_photographs: bool) -> list[Kind]:
+    """Return the kinds to draw from: the learned codecs are those that were trained on such images."""
+    others = _OF_SCENES if are_photographs else _OF_PHOTOGRAPHS
+    return [kind for kind in KINDS.values() if kind.name not in others]
 
 
 def distort(image: Pixels, kind: str, strength: float, seed: int) -> Pixels:

@@ -47,12 +47,12 @@ def dct_quantisation(image: Pixels, strength: float, seed: int) -> Pixels:
     return to_pixels(restored[:height, :width] + 128)
 
 
-def learned(image: Pixels, strength: float, seed: int, distortion: str) -> Pixels:
+def learned(image: Pixels, strength: float, seed: int, distortion: str, is_of_photographs: bool = False) -> Pixels:
     """A shipped learned codec, trained for a distortion: mbt2018-mean-vbr of lmbda 0.09 to 0.0006."""
     import torch  # only here: processes that do not draw this kind start faster
 
     lmbda = between(*LEARNED_LMBDAS, strength)
-    codec = _shipped_codec(f"mbt2018-mean-vbr-{distortion}")
+    codec = _shipped_codec(f"mbt2018-mean-vbr-{distortion}", is_of_photographs)
     page = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums are rounded as threads share them out
@@ -65,10 +65,10 @@ def learned(image: Pixels, strength: float, seed: int, distortion: str) -> Pixel
 
 
 @cache
-def _shipped_codec(name: str) -> Any:
-    from lic.codecs import SHIPPED, load_codec
+def _shipped_codec(name: str, is_of_photographs: bool) -> Any:
+    from lic.codecs import PHOTOS, SHIPPED, load_codec
 
-    return load_codec(SHIPPED / f"{name}.safetensors").codec
+    return load_codec((PHOTOS if is_of_photographs else SHIPPED) / f"{name}.safetensors").codec
 
 
 def scaling(image: Pixels, strength: float, seed: int, down: Image.Resampling, up: Image.Resampling) -> Pixels:
@@ -109,6 +109,8 @@ COMPRESSION: dict[str, Distortion] = {
     "dct-quantisation": dct_quantisation,
     "learned-mse": partial(learned, distortion="mse"),
     "learned-mlclipsim": partial(learned, distortion="mlclipsim"),
+    "learned-photos-mse": partial(learned, distortion="mse", is_of_photographs=True),
+    "learned-photos-mlclipsim": partial(learned, distortion="mlclipsim", is_of_photographs=True),
 }
 SCALING: dict[str, Distortion] = {
     "nearest-scaling": partial(scaling, down=_NEAREST, up=_NEAREST),

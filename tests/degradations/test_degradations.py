@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lic.degradations import KINDS, distort
+from lic.degradations import KINDS, distort, kinds_for
 from lic.degradations.compression import dct_quantisation
 from lic.degradations.pixels import psnr_db
 from lic.demo.drawing import draw_scene
@@ -17,6 +17,13 @@ LARGEST_RISE_DB = 0.8  # nearest-neighbour sampling jumps between its phases
 def test_there_are_enough_kinds_in_enough_groups() -> None:
     assert len(KINDS) >= 25
     assert len({kind.group for kind in KINDS.values()}) >= 6
+
+
+def test_learned_codecs_are_those_of_the_images() -> None:
+    for are_photographs in (False, True):
+        names = [kind.name for kind in kinds_for(are_photographs) if kind.name.startswith("learned-")]
+        assert [name.startswith("learned-photos-") for name in names] == [are_photographs] * 2
+        assert len(kinds_for(are_photographs)) == len(KINDS) - 2
 
 
 @pytest.mark.parametrize("name", KINDS)

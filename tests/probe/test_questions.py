@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lic.degradations import KINDS, kinds_for
 from lic.distortions import Distortion, build_distortion, mse
 from lic.probe import questions as probing
 from tests.support import ON_DEMO
@@ -39,11 +40,11 @@ def test_shifts_are_multiples_of_faint_noise(squares: Distortion, image: Tensor)
 
 
 def test_mse_grows_with_noise(squares: Distortion, image: Tensor) -> None:
-    found = probing.monotonicity(squares, image, 0)
+    found = probing.monotonicity(squares, image, kinds_for(are_photographs=False), 0)
     assert len(found) >= 25
     assert found["gaussian-noise"] == found["jpeg"] == pytest.approx(1)
     backwards = Distortion("own", lambda a, b: 1 / (1e-3 + mse(a, b)), 1.0)
-    assert probing.monotonicity(backwards, image, 0)["gaussian-noise"] == pytest.approx(-1)
+    assert probing.monotonicity(backwards, image, [KINDS["gaussian-noise"]], 0)["gaussian-noise"] == pytest.approx(-1)
 
 
 def test_gradient_noise_is_the_share_of_chance(image: Tensor) -> None:

@@ -6,11 +6,12 @@ everybody sees to what hardly anybody does. The second is then brought to the fi
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from lic.degradations import KINDS, Kind
+from lic.degradations import Kind
 from lic.degradations.pixels import psnr_db
 from lic.images import Pixels
 
@@ -44,11 +45,14 @@ class Matched(NamedTuple):
     skipped: "Counter[str]"
 
 
-def draw_pairs(image: Pixels, num_pairs: int, tolerance_db: float, rng: np.random.Generator) -> Matched:
+def draw_pairs(
+    image: Pixels, kinds: Sequence[Kind], num_pairs: int, tolerance_db: float, rng: np.random.Generator
+) -> Matched:
     """Return pairs for a reference, no two of the same kinds; fewer where too many cannot be matched.
 
     Args:
         image: (H, W, 3), RGB.
+        kinds: to draw from.
         num_pairs: how many.
         tolerance_db: largest difference in PSNR within a pair.
         rng: draws kinds, targets and seeds.
@@ -59,7 +63,7 @@ def draw_pairs(image: Pixels, num_pairs: int, tolerance_db: float, rng: np.rando
     for _ in range(MOST_DRAWS * num_pairs):
         if len(pairs) == num_pairs:
             break
-        first, second = _draw_kinds(rng)
+        first, second = _draw_kinds(kinds, rng)
         names = frozenset((first.name, second.name))
         if names in taken:
             continue
@@ -73,9 +77,8 @@ def draw_pairs(image: Pixels, num_pairs: int, tolerance_db: float, rng: np.rando
     return Matched(pairs, skipped)
 
 
-def _draw_kinds(rng: np.random.Generator) -> tuple[Kind, Kind]:
+def _draw_kinds(kinds: Sequence[Kind], rng: np.random.Generator) -> tuple[Kind, Kind]:
     """Two kinds of different groups; one of few strengths comes first, so that the other is brought to it."""
-    kinds = list(KINDS.values())
     while True:
         first, second = (kinds[i] for i in rng.integers(len(kinds), size=2))
         if first.group != second.group:

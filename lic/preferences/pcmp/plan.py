@@ -24,7 +24,7 @@ import torch
 from PIL import features
 
 from lic.data.subset import subset
-from lic.degradations import KINDS
+from lic.degradations import Kind, kinds_for
 from lic.demo.drawing import WORLD_SEED, draw_scene
 from lic.images import Pixels, UnreadableImage, list_images, read_image, to_pixels, to_png, write_file
 from lic.preferences.pcmp.files import FORMAT
@@ -49,6 +49,11 @@ class Source(NamedTuple):
     path: str | None
     number: int
     split: Group
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of distortion that its pairs are drawn from."""
+        return kinds_for(are_photographs=self.path is not None)
 
     def read(self) -> Pixels:
         """Return its pixels, (H, W, 3).
@@ -82,7 +87,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        content = {"format": FORMAT, "settings": self.settings, "versions": self.versions, "kinds": list(KINDS)}
+        content = {"format": FORMAT, "settings": self.settings, "versions": self.versions}
+        content["kinds"] = [kind.name for kind in self.sources[0].kinds]
         content["voters"] = [card._asdict() for card in self.voters]
         content["references"] = [source.name for source in self.sources]
         return dict(json.loads(json.dumps(content)))
@@ -194,7 +200,7 @@ def draw(job: Job) -> Drawn:
         return Drawn(job.source, np.zeros((1, 1, 3), np.uint8), Matched([], Counter()), str(error))
     digest = hashlib.sha256(job.source.name.encode()).digest()
     rng = np.random.default_rng([job.seed, int.from_bytes(digest[:8], "big")])
-    matched = draw_pairs(reference, job.num_pairs, job.tolerance_db, rng)
+    matched = draw_pairs(reference, job.source.kinds, job.num_pairs, job.tolerance_db, rng)
     _write(reference, job.folder / reference_file(job.source.name))
     for number, pair in enumerate(matched.pairs if job.keep_images else []):
         for side, distorted in zip("ab", pair, strict=True):

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
-from lic.degradations import KINDS, Kind, distort
+from lic.degradations import KINDS, Kind, distort, kinds_for
 from lic.degradations.pixels import psnr_db
 from lic.demo.drawing import draw_scene
 from lic.images import Pixels
 from lic.preferences.pcmp.match import MOST_DRAWS, TARGET_DB, bring_to, draw_pairs
 
 SCENE = draw_scene("preferences", 0).image
+SCENES = kinds_for(are_photographs=False)
 
 
 def test_pairs_match_and_differ() -> None:
-    matched = draw_pairs(SCENE, 8, 0.1, np.random.default_rng(0))
+    matched = draw_pairs(SCENE, SCENES, 8, 0.1, np.random.default_rng(0))
     assert len(matched.pairs) == 8
     for pair in matched.pairs:
         for recipe, image in pair:
@@ -26,7 +27,7 @@ def test_pairs_match_and_differ() -> None:
 
 
 def test_what_cannot_be_matched_is_counted() -> None:
-    matched = draw_pairs(SCENE, 1, -1.0, np.random.default_rng(0))  # equal sums of squares are not enough
+    matched = draw_pairs(SCENE, SCENES, 1, -1.0, np.random.default_rng(0))  # equal sums of squares are not enough
     assert matched.pairs == []
     assert 0 < sum(matched.skipped.values()) <= MOST_DRAWS
     assert set(matched.skipped) <= set(KINDS)
@@ -34,7 +35,7 @@ def test_what_cannot_be_matched_is_counted() -> None:
 
 def test_a_flat_image_ends_too() -> None:
     flat = np.full((32, 32, 3), 90, np.uint8)  # nothing blurs it
-    matched = draw_pairs(flat, 4, 0.1, np.random.default_rng(1))
+    matched = draw_pairs(flat, SCENES, 4, 0.1, np.random.default_rng(1))
     assert matched.skipped["gaussian-blur"] > 0
     assert all(abs(a.recipe.psnr_db - b.recipe.psnr_db) <= 0.1 for a, b in matched.pairs)
 
