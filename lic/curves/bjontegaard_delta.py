@@ -30,6 +30,9 @@ MIN_OVERLAP = 0.25
 FULL_OVERLAP = 0.75
 """Below this share the note gives the overlap."""
 
+PERCENTILES = (2.5, 97.5)
+"""Ends of a BD-rate's interval."""
+
 MAX_PERCENT_APART = 2.0
 """Percentage points between Akima's and pchip interpolation above which the note of a BD-rate gives both."""
 
@@ -48,6 +51,9 @@ class Delta(NamedTuple):
     low: float = math.nan
     """The range that both curves reach: of quality for the BD-rate, of bpp for BD-accuracy."""
     high: float = math.nan
+    interval: tuple[float, float] | None = None
+    """95 % bootstrap interval of a BD-rate over the images of a task, drawn alike for both curves; None where results
+    hold no replicates. The rates are those of all images."""
 
 
 class _Curve(NamedTuple):
@@ -86,7 +92,25 @@ def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
         return Delta(None, "the curves are too steep to be compared at equal quality", low, high)
     if abs(akima - pchip) > MAX_PERCENT_APART:
         notes.append(f"uncertain: {pchip:+.1f} % with pchip interpolation")
-    return Delta(akima, "; ".join(flaws + notes), low, high)
+    return Delta(akima, "; ".join(flaws + notes), low, high, _bd_rate_interval(reference, candidate, quality, sign))
+
+
+def _bd_rate_interval(
+    reference: Results, candidate: Results, quality: str, sign: float
+) -> tuple[float, float] | None:
+    """Return the percentile interval of the BD-rates of the drawn sets of images; None where a tenth has none."""
+    pair = reference, candidate
+    num_sets = min(len(point.replicates.get(quality, ())) for each in pair for point in each.points)
+    rates = []
+    for number in range(num_sets):
+        one, other = (_increasing_part(_measured(each, quality, sign, number)) for each in pair)
+        if min(len(one.bpp), len(other.bpp)) >= MIN_POINTS and _overlap(one.quality, other.quality)[0] >= MIN_OVERLAP:
+            rates.append(_package(bjontegaard.bd_rate, one, other, "akima"))
+    known = [rate for rate in rates if math.isfinite(rate)]
+    if not known or len(known) < 0.9 * num_sets:
+        return None
+    low, high = np.percentile(known, PERCENTILES)
+    return float(low), float(high)
 
 
 def bd_accuracy(reference: Results, candidate: Results, quality: str) -> Delta:
@@ -126,9 +150,14 @@ def drop_at(results: Results, task: str, bpp: float) -> float | None:
     return ceiling - float(np.interp(math.log(bpp), np.log(curve.bpp), curve.quality))
 
 
-def _measured(results: Results, quality: str, sign: float = 1.0) -> _Curve:
-    """Return the measured points by rising rate, of equal rates the best one; sign -1 where lower is better."""
-    measured = [(p.bpp, sign * p.score(quality)) for p in results.points if math.isfinite(p.score(quality))]
+def _measured(results: Results, quality: str, sign: float = 1.0, number: int | None = None) -> _Curve:
+    """Return the measured points by rising rate, of equal rates the best one; sign -1 where lower is better.
+
+    With a number, the scores are those of that drawn set of images.
+    """
+    scores = [p.score(quality) if number is None else p.replicates[quality][number] for p in results.points]
+    pairs = zip(results.points, scores, strict=True)
+    measured = [(point.bpp, sign * score) for point, score in pairs if math.isfinite(score)]
     curve = _Curve(results.name, [], [], [])
     best = -math.inf
     for bpp, value in sorted(measured, key=lambda pair: (pair[0], -pair[1])):

@@ -120,8 +120,9 @@ def _bd_cell(
     if not values:
         return BdCell(None, "-", "", note)
     text = f"{fmean(values):{form}}{unit}"
-    if len(values) > 1:
-        text += f" ({min(values):{form}} to {max(values):{form}})"
+    ends = [factor * end for delta in deltas for end in delta.interval or ()] if len(deltas) == 1 else values
+    if len(ends) > 1:
+        text += f" ({min(ends):{form}} to {max(ends):{form}})"
     low = range_factor * min(delta.low for delta in deltas if delta.value is not None)
     high = range_factor * max(delta.high for delta in deltas if delta.value is not None)
     return BdCell(fmean(values), text, f"{low:{range_form}} to {high:{range_form}}", note)

@@ -17,6 +17,7 @@ each.
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -66,6 +67,8 @@ class Point:
     """Means of the reconstructions' metrics, by name, such as {"psnr": 27.4, "ms-ssim": 0.93}."""
     tasks: TaskScores = field(default_factory=dict)
     """Scores by task, such as {"coco-det": {"ap": 0.5, "ap50": 0.8}}."""
+    replicates: dict[str, list[float]] = field(default_factory=dict)
+    """Headline scores on sets of images drawn with replacement, by task: the same sets for all curves on a dataset."""
     headlines: dict[str, str] = field(default_factory=dict)
     """The one score of each task that is shown, such as {"coco-det": "ap"}; the results that the point is of set it."""
 
@@ -182,18 +185,27 @@ def _score(tasks: TaskScores, name: str, headlines: Mapping[str, str], end: str 
     return tasks.get(name, {}).get(headlines.get(task_of(name), "") + end, math.nan)
 
 
-_NESTED = ("tasks", "headlines")
+_NESTED = ("tasks", "headlines", "replicates")
+_LONG_LIST = re.compile(r"\[\n\s+(?:(?:[-\d.e]+|null),?\s+){50,}\]")  # of numbers: a line, not one for each
 """Fields of a point that are no keys of its JSON: the tasks themselves are, and the results say what is shown."""
 
 
 def save_results(results: Results, path: Path | str) -> None:
     """Write results as JSON; an interrupted write leaves an older file as it was."""
     path = Path(path)
-    points = [{**{k: v for k, v in asdict(p).items() if k not in _NESTED}, **p.tasks} for p in results.points]
+    points = [
+        {
+            **{k: v for k, v in asdict(p).items() if k not in _NESTED},
+            **({"replicates": p.replicates} if p.replicates else {}),
+            **p.tasks,
+        }
+        for p in results.points
+    ]
     content = _without_nan({**asdict(results), "points": points})
     if not results.metrics:
         del content["metrics"]
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = _LONG_LIST.sub(lambda found: " ".join(found[0].split()), text)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -263,13 +275,23 @@ def _parse_point(content: Any, facts: Mapping[str, Facts]) -> Point:
     is_older = isinstance(content, dict) and "qualities" not in content and "psnr_db" in content
     own = [*kinds, *(OLDER_QUALITIES if is_older else ["qualities"])]
     _check_keys("point", content, own)
+    replicates = _parse_replicates(content.get("replicates", {}))
     qualities = {name: content[key] for key, name in OLDER_QUALITIES.items()} if is_older else content["qualities"]
     values: dict[str, Any] = {}
     for name, kind in kinds.items():
         values[name] = math.nan if kind is float and content[name] is None else content[name]
         _check_type(name, values[name], kind if kind is int else kind | int)
-    tasks = _parse_tasks({key: content[key] for key in content if key not in own}, facts)
-    return Point(**values, qualities=_parse_qualities(qualities), tasks=tasks)
+    tasks = _parse_tasks({key: content[key] for key in content if key not in (*own, "replicates")}, facts)
+    return Point(**values, qualities=_parse_qualities(qualities), tasks=tasks, replicates=replicates)
+
+
+def _parse_replicates(content: Any) -> dict[str, list[float]]:
+    _check_type("replicates", content, dict)
+    for task, values in content.items():
+        _check_type(f"replicates of {task}", values, list)
+        for value in values:
+            _check_type(f"replicates of {task}", value, float | int | None)
+    return {task: [math.nan if v is None else v for v in values] for task, values in content.items()}
 
 
 def _parse_qualities(content: Any) -> dict[str, float]:

@@ -87,6 +87,7 @@ def _mean_point(points: Sequence[Point]) -> Point:
     return replace(
         points[0],
         checkpoint=None,  # there are several
+        replicates={},
         bpp=mean("bpp"),
         bpp_estimated=mean("bpp_estimated") if has_estimates else None,
         qualities={

@@ -171,8 +171,10 @@ def write_sample(path: Path, image: Tensor, record: Record) -> None:
     write_image(image, path)
 
 
-def average(coder: Coder, records: Sequence[Record], scores: Scores) -> Point:
-    """Return the point of a coder's records, with its tasks' scores."""
+def average(
+    coder: Coder, records: Sequence[Record], scores: Scores, replicates: dict[str, list[float]] | None = None
+) -> Point:
+    """Return the point of a coder's records, with its tasks' scores and their headlines' bootstrap replicates."""
     rows = [record.measured for record in records if record.measured]
     assert len(rows) == len(records) > 0, "an image that was not coded"
     estimates = [row.bpp_estimated for row in rows if row.bpp_estimated is not None]
@@ -187,6 +189,7 @@ def average(coder: Coder, records: Sequence[Record], scores: Scores) -> Point:
         num_images=len(rows),
         qualities={name: _mean([row.qualities[name] for row in rows]) for name in rows[0].qualities},
         tasks=scores,
+        replicates=replicates or {},
     )
 
 

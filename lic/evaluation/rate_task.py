@@ -85,7 +85,7 @@ class RateTask:
     @cached_property
     def ceiling(self) -> Scores:
         """The tasks' scores on the uncompressed images."""
-        return self._scores(self.originals)
+        return self._scores(self.originals)[0]
 
     def results(self, coders: Sequence[Coder]) -> list[Results]:
         """Return one result per codec, distortion, label and seed, its operating points in order of rate.
@@ -103,7 +103,7 @@ class RateTask:
         for coder, curve in zip(coders, curves, strict=True):
             records = self._evaluate(coder, curve)
             if self.shard.rank == 0:
-                point = average(coder, records, self._scores(records))
+                point = average(coder, records, *self._scores(records))
                 points.setdefault(curve, []).append(point)
         networks: dict[str, list[str]] = {}
         for task in self.tasks:
@@ -155,25 +155,32 @@ class RateTask:
         """File names of the images whose reconstructions are kept."""
         return _sample_names(self.images[: self.num_samples]) if self.folder else {}
 
-    def _scores(self, records: Sequence[Record]) -> Scores:
-        """Return each task's scores; where several networks judge a task, their mean under the task's own name."""
+    def _scores(self, records: Sequence[Record]) -> tuple[Scores, dict[str, list[float]]]:
+        """Return each task's scores; where several networks judge a task, their mean under the task's own name.
+
+        The second are the headlines' bootstrap replicates.
+        """
         if self.shard.rank:
-            return {}
+            return {}, {}
         predictions = dict(zip(self.images, (record.predictions for record in records), strict=True))
         originals = dict(zip(self.images, (record.predictions for record in self.originals), strict=True))
         scores: Scores = {}
+        replicates: dict[str, list[float]] = {}
         facts = facts_by_task(self.tasks)
         groups: dict[str, list[dict[str, float]]] = {}
         for task in self.tasks:
             shown, reference = ([by[path][task.name] for path in task.images] for by in (predictions, originals))
-            scores[task.name] = task.score(shown, reference)
+            found = task.score(shown, reference)
+            if drawn := found.pop(f"{task.facts.headline}_replicates", None):
+                replicates[task.name] = drawn
+            scores[task.name] = {key: value for key, value in found.items() if not key.endswith("_replicates")}
             if "@" in task.name:
                 groups.setdefault(task_of(task.name), []).append(scores[task.name])
         check_scores(scores, facts)  # a guest's may be anything
         for name, group in groups.items():
             ends = {f"{facts[name].headline}_{end}" for end in ("low", "high")}  # of intervals have no mean
             scores[name] = {key: sum(each[key] for each in group) / len(group) for key in group[0] if key not in ends}
-        return scores
+        return scores, replicates
 
     def _write_originals(self) -> None:
         """Write the sampled originals with their predictions, and what the predictions' ids mean."""

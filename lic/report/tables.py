@@ -59,7 +59,8 @@ def bd_table(reference: Results, results: Sequence[Results]) -> str:
         f"<h3>Compared with {escape(reference.name)}</h3>\n"
         '<p class="note">BD-rate: difference in bits at equal quality, less is better. BD-accuracy: difference in '
         "quality at equal bits, more is better. Averaged over the range that both curves reach, which is given; "
-        "nothing is extrapolated. Of several seeds: the mean, and the range in brackets.</p>\n"
+        "nothing is extrapolated. In brackets: of several seeds, whose mean is given, the range; else a BD-rate's 95 % "
+        "bootstrap interval over the images.</p>\n"
         + _table(["quality", "codec", "BD-rate", "over", "BD-accuracy", "over bpp"], rows, "sortable two-names")
         + (f'<ol class="note">{listed}</ol>\n' if notes else "")
     )

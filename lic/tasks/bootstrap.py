@@ -6,6 +6,8 @@ images. The draws are the same for every codec and network (seed 0), so that cur
 the codecs do, not by the draw. A set is held as weights: how often each image was drawn.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,8 @@ def draw_weights(num_images: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).multinomial(num_images, np.full(num_images, 1 / num_images), NUM_REPLICATES)
 
 
-def interval(name: str, values: NDArray[np.float64]) -> dict[str, float]:
-    """Return the ends of a score's interval as `name_low` and `name_high`.
+def interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the ends of a score's interval as `name_low` and `name_high`, and the values as `name_replicates`.
 
     Args:
         name: the score's.
@@ -27,11 +29,12 @@ def interval(name: str, values: NDArray[np.float64]) -> dict[str, float]:
     """
     known = values[~np.isnan(values)]
     low, high = np.percentile(known, PERCENTILES) if len(known) else (np.nan, np.nan)
-    return {f"{name}_low": float(low), f"{name}_high": float(high)}
+    replicates = [round(float(value), 5) for value in values]
+    return {f"{name}_low": float(low), f"{name}_high": float(high), f"{name}_replicates": replicates}
 
 
-def mean_interval(name: str, values: NDArray[np.float64]) -> dict[str, float]:
-    """Return the interval of a mean over images.
+def mean_interval(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the interval of a mean over images, as `interval` does.
 
     Args:
         name: the score's.

@@ -36,7 +36,7 @@ class Classification:
         """Return the five most likely classes of each image, best first."""
         return [{"top5": top5(logits)} for logits in self._network(images)]
 
-    def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, float]:
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the share of images whose label is the first, or among the first five."""
         is_hit = np.array([each["top5"] for each in predictions]) == self.labels[:, None]
         top1, among5 = is_hit[:, 0].astype(float), is_hit.any(1)

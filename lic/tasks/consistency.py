@@ -57,7 +57,7 @@ class ClassConsistency(_Consistency):
             for logits, values in zip(answers, logarithms, strict=True)
         ]
 
-    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, float]:
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, Any]:
         """Return how often the first class is the original's, and KL(original || reconstruction) in nats, 0 = the same.
 
         It is the mean over images of sum p_original (log p_original - log p_reconstruction); lower is better.
@@ -83,7 +83,7 @@ class DetectionConsistency(_Consistency):
         """Return each image's detections in COCO's result format; categories are the network's labels."""
         return [to_coco(found, None) for found in self._network(images)]
 
-    def score(self, predictions: Sequence[Detections], originals: Sequence[Detections]) -> dict[str, float]:
+    def score(self, predictions: Sequence[Detections], originals: Sequence[Detections]) -> dict[str, Any]:
         """Return COCO's twelve numbers against the original's detections of score .5 and more.
 
         Where the original shows none, every detection is false; NaN where no original shows any.
@@ -120,7 +120,7 @@ class SegmentationConsistency(_Consistency):
         """Return each image's class by pixel, as a PNG of the network's ids."""
         return [{"png": to_png(answer.numpy())} for answer in self._network(images)]
 
-    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, float]:
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, Any]:
         """Return mIoU against the original's segmentation, and the share of pixels of the same class."""
         maps = zip(self.images, predictions, originals, strict=True)
         counts = [count_pixels(from_png(theirs["png"]), from_png(ours["png"]), name) for name, ours, theirs in maps]

@@ -52,7 +52,7 @@ class Detection:
         """Return each image's detections in COCO's result format, without the image id."""
         return [to_coco(found, self._categories) for found in self._network(images)]
 
-    def score(self, predictions: Sequence[Detections], originals: Sequence[Detections] = ()) -> dict[str, float]:
+    def score(self, predictions: Sequence[Detections], originals: Sequence[Detections] = ()) -> dict[str, Any]:
         """Return COCO's twelve numbers and AP's interval; NaN where there are no such objects."""
         return coco_scores(self.annotations, self.rows(predictions), self.image_ids, self.iou)
 
@@ -70,7 +70,7 @@ class Detection:
 class VocDetection(Detection):
     """A detector on VOC's images: AP50 by the devkit's rule, and COCO's numbers."""
 
-    def score(self, predictions: Sequence[Detections], originals: Sequence[Detections] = ()) -> dict[str, float]:
+    def score(self, predictions: Sequence[Detections], originals: Sequence[Detections] = ()) -> dict[str, Any]:
         """Return AP50 by VOC's rule since 2010 with its interval, COCO's AP, and COCO's own AP50 as `coco_ap50`."""
         rows = self.rows(predictions)
         objects = self.annotations.loadAnns(self.annotations.getAnnIds(imgIds=self.image_ids))
@@ -118,7 +118,7 @@ class _Evaluation(COCOeval):  # type: ignore[misc]  # untyped library
 
 def coco_scores(
     annotations: COCO, rows: Detections, image_ids: Sequence[int], iou: Literal["bbox", "segm"] = "bbox"
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return COCO's twelve numbers as pycocotools has them, and AP's bootstrap interval.
 
     Args:

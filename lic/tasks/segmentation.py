@@ -65,7 +65,7 @@ class Segmentation:
         """Return each image's class by pixel at the image's own size, as a PNG of the dataset's ids."""
         return [{"png": to_png(self._answers[answer.numpy()])} for answer in self._network(images)]
 
-    def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, float]:
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, Any]:
         """Return mIoU over all pixels, averaged over the classes that the masks show, and pixel accuracy.
 
         Raises:
@@ -126,7 +126,7 @@ def count_pixels(truth: Ids, predicted: Ids, name: object) -> NDArray[np.int64]:
     return np.stack([np.bincount(part, minlength=NUM_IDS) for part in parts])
 
 
-def overlap_scores(counts: NDArray[np.int64], accuracy: str) -> dict[str, float]:
+def overlap_scores(counts: NDArray[np.int64], accuracy: str) -> dict[str, Any]:
     """Return mIoU with its bootstrap interval, and the share of pixels that agree.
 
     Args:

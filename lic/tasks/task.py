@@ -44,8 +44,9 @@ class Task(Protocol):
         """
         ...
 
-    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, float]:
-        """Return scores in [0, 1], the headline's bootstrap interval among them (`top1_low`, `top1_high`).
+    def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, Any]:
+        """Return scores in [0, 1], and what lic/tasks/bootstrap.py says of the headline: `top1_low`, `top1_high` and
+        `top1_replicates`, the headline of each set of drawn images.
 
         Args:
             predictions: one per image, in the order of `images`.

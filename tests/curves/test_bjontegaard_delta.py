@@ -25,6 +25,28 @@ def test_a_shift_in_rate_is_the_bd_rate(make_results: Any, percent: float, quali
     assert found.note == ""
 
 
+def with_replicates(results: Any, errors: Any) -> Any:
+    """Results whose detector scores differ by the errors, (points, sets), on as many sets of drawn images."""
+    drawn = [[point.score("coco-det") + float(one) for one in own]
+             for point, own in zip(results.points, errors, strict=True)]  # fmt: skip
+    points = [replace(point, replicates={"coco-det": own}) for point, own in zip(results.points, drawn, strict=True)]
+    return replace(results, points=tuple(points))
+
+
+def test_an_interval_draws_the_same_images_for_both(make_results: Any) -> None:
+    """What both curves share moves no BD-rate; what they do not share widens the interval."""
+    generator = np.random.default_rng(0)
+    shared, own = 0.01 * generator.standard_normal(200), 0.002 * generator.standard_normal((5, 200))
+    reference = with_replicates(make_results(BPP, PSNR_DB), np.tile(shared, (5, 1)))
+    candidate = make_results([0.8 * bpp for bpp in BPP], PSNR_DB, codec="candidate")
+    assert bd_rate(reference, candidate, "coco-det").interval is None
+    alike = bd_rate(reference, with_replicates(candidate, np.tile(shared, (5, 1))), "coco-det")
+    assert alike.value == pytest.approx(-20) and alike.interval == (pytest.approx(-20), pytest.approx(-20))
+    low, high = bd_rate(reference, with_replicates(candidate, shared + own), "coco-det").interval or (0, 0)
+    assert -26 < low < -20.2 and -19.8 < high < -14
+    assert bd_rate(reference, candidate, "psnr").interval is None
+
+
 def test_equals_the_package(make_results: Any) -> None:
     bpp, psnr_db = [0.09, 0.15, 0.3, 0.8], [24.5, 26.8, 30.2, 34.6]
     found = bd_rate(make_results(BPP, PSNR_DB), make_results(bpp, psnr_db), "psnr")

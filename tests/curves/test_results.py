@@ -72,6 +72,21 @@ def test_tasks_are_listed_as_the_first_results_have_them(make_results: Any) -> N
     assert list_tasks([turned, one]) == ["coco-det", "imagenet-cls"]
 
 
+def test_replicates_are_one_line_each_and_read_back(make_results: Any, tmp_path: Path) -> None:
+    results = make_results([0.1], [24])
+    drawn = {"coco-det": [i / 1000 for i in range(199)] + [math.nan]}
+    save_results(replace(results, points=(replace(results.points[0], replicates=drawn),)), tmp_path / "results.json")
+    text = (tmp_path / "results.json").read_text()
+    assert '"coco-det": [ 0.0, 0.001, ' in text and "0.198, null ]" in text
+    (loaded,) = load_results(tmp_path / "results.json").points
+    *known, last = loaded.replicates["coco-det"]
+    assert known == drawn["coco-det"][:-1] and math.isnan(last)
+    assert loaded.tasks == results.points[0].tasks
+    (tmp_path / "bad.json").write_text(text.replace("0.198, null ]", '"x" ]'))
+    with pytest.raises(ValueError, match="expected replicates of coco-det as"):
+        load_results(tmp_path / "bad.json")
+
+
 def test_what_is_not_finite_is_null_in_the_file_and_nan_here(make_results: Any, tmp_path: Path) -> None:
     results = make_results([0.1], [24])
     point = replace(results.points[0], qualities={"psnr": math.inf}, tasks={"voc-seg": {"miou": math.nan}})
