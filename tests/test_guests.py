@@ -110,7 +110,7 @@ def test_codec_distortion_and_metric_train_and_are_judged(folder: Path) -> None:
     (point,) = json.loads((folder / "out/centred-charbonnier.json").read_text())["points"]
     assert point["bpp"] > 28 * 8 / 128**2 and point["bpp_estimated"] is not None
     refusal = lic("eval", *checkpoint, "--output", "out", cwd=folder, code=2)
-    assert "codec 'centred' is unknown; one of your own needs --codec FILE.py" in refusal and refusal.count("\n") == 1
+    assert "is of the codec 'centred', which is none of the house's" in refusal and refusal.count("\n") == 1
 
     for name in ("centred", "charbonnier", "worst_pixel"):
         (folder / f"{name}.py").unlink()

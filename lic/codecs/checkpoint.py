@@ -127,15 +127,22 @@ def load_codec(path: str | Path, guests: Sequence[str] = ()) -> LoadedCodec:
     cards |= {codec_card(guest).name: (codec_card(guest), guest) for guest in guests}
     try:
         header, state = _read(path)
-        require(header.codec in cards, f"codec '{header.codec}' is unknown; one of your own needs --codec FILE.py "
-                                       f"(train, eval). The house's: {', '.join(card.name for card in CARDS)}")
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    require(header.codec in cards, f"checkpoint {path} is of the codec '{header.codec}', which is none of the house's "
+                                   f"({', '.join(card.name for card in CARDS)}): train and eval take --codec FILE.py")
+    try:
         card, guest = cards[header.codec]
         codec = build_from(card, header.options, header.lmbda)
         codec.load_state_dict(state)
     except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"checkpoint {path} is damaged or is not a codec's: {reason[:160]}") from error
+        raise _damaged(path, error) from error
     return LoadedCodec(codec.eval(), header, hashlib.sha256(path.read_bytes()).hexdigest(), content_digest(guest))
+
+
+def _damaged(path: Path, error: BaseException) -> ValueError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ValueError(f"checkpoint {path} is damaged or is not a codec's: {reason[:160]}")
 
 
 def load_header(path: Path) -> Header:

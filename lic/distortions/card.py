@@ -32,8 +32,16 @@ class Distortion(nn.Module):
         self.metric = owner if isinstance(owner, nn.Module) else None
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Return the unscaled distortion of each image, (N,)."""
-        return self.measure(reconstruction, image)
+        """Return the unscaled distortion of each image, (N,).
+
+        Raises:
+            ValueError: it has another shape, which would be broadcast with the rates.
+        """
+        values = self.measure(reconstruction, image)
+        expected = reconstruction.shape[:1]
+        require(values.shape == expected, f"distortion {self.name} returns {tuple(values.shape)} for "
+                                          f"{len(reconstruction)} images, not {tuple(expected)}")
+        return values
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """SSIM to VIF, offline: independent implementations, gradients, sizes, and the silent errors of the libraries."""
 
+import re
 from typing import get_args
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.signal.windows import gaussian
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure, visual_information_fidelity
 
-from lic.distortions import build_distortion
+from lic.distortions import Distortion, build_distortion
 from lic.distortions.fsim import fsim
 from lic.distortions.gmsd import gmsd
 from lic.distortions.ms_ssim import ms_ssim_distance
@@ -244,3 +245,11 @@ def test_every_name_is_built_or_needs_weights() -> None:
     assert set(NAMES) | {"lpips", "dists"} == set(get_args(DistortionName))
     scales = {name: build_distortion(name, ON_DEMO).scale for name in NAMES}
     assert all(scale > 0 for scale in scales.values())
+
+
+def test_a_measure_of_another_shape_is_refused() -> None:
+    """A map, or one value for all, would be broadcast with the rates."""
+    image = noise_image(0, 32, 32).expand(2, -1, -1, -1)
+    for measure, shape in ((lambda a, b: (a - b).square().mean(1), "(2, 32, 32)"), (lambda a, b: (a - b).mean(), "()")):
+        with pytest.raises(ValueError, match=re.escape(f"distortion own returns {shape} for 2 images, not (2,)")):
+            Distortion("own", measure, 1.0)(image, image)
