@@ -108,7 +108,7 @@ def test_output_that_cannot_be_written(photos: Path, capsys: pytest.CaptureFixtu
 
 
 def test_values(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "lmbda must be positive, got -1" in fails("train.py", ["--lmbda", "-1"], capsys)
+    assert "lmbda must lie between 1e-06 and 10000, usual are" in fails("train.py", ["--lmbda", "-1"], capsys)
     assert "did you mean 'mlclipsim'" in fails("train.py", ["--distortion", "clipsim"], capsys)
     assert "none.yaml" in fails("train.py", ["--config", "none.yaml"], capsys)
     assert "device 'abacus'" in fails("eval.py", ["--device", "abacus"], capsys)

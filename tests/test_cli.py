@@ -113,9 +113,9 @@ def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], messa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--lmbda", "-1"], "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
-        (["--lmbda=-1"], "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
-        (["--lmbda", "0"], "lmbda must be positive, got 0; usual are 0.0018 .. 0.18"),
+        (["--lmbda", "-1"], "lmbda must lie between 1e-06 and 10000, usual are 0.0018 to 0.18; got -1.0"),
+        (["--lmbda=-1"], "lmbda must lie between 1e-06 and 10000, usual are 0.0018 to 0.18; got -1.0"),
+        (["--lmbda", "0"], "lmbda must lie between 1e-06 and 10000, usual are 0.0018 to 0.18; got 0.0"),
         (["--trainer.max_steps", "0"], "trainer.max_steps must be positive, got 0"),
         (["--trainer.devices", "0"], "trainer.devices must be positive, got 0"),
         (["--mlclipsim.input_px", "0"], "input_px must be positive, got 0"),
@@ -146,7 +146,7 @@ def test_impossible_value(capsys: pytest.CaptureFixture[str], words: list[str], 
         ("trainr:\n  max_steps: 4", "setting 'trainr.max_steps' is unknown; did you mean 'trainer.max_steps'? "),
         ("distortion: mlclip", f"distortion 'mlclip' is unknown; did you mean 'mlclipsim'? Choose from: {DISTORTIONS}"),
         ("trainer:\n  max_steps: many", "trainer.max_steps 'many' is not valid: expected int"),
-        ("lmbda: -1", "lmbda must be positive, got -1; usual are 0.0018 .. 0.18"),
+        ("lmbda: -1", "lmbda must lie between 1e-06 and 10000, usual are 0.0018 to 0.18; got -1"),
         ("task: [coco-det]", "setting 'task' is unknown; did you mean 'eval.task'? "),  # as before 2026-11-26
         ("limit: null", "setting 'limit' is unknown; did you mean 'eval.limit'? "),
         ("eval_every_n_epochs: 0", "setting 'eval_every_n_epochs' is unknown; did you mean 'eval.every_n_steps'? "),

@@ -21,6 +21,7 @@ from lic.bitstream.files import find_files, read_stream
 from lic.bitstream.jobs import Coded
 from lic.codecs import PHOTOS, LoadedCodec
 from lic.images import read_image, to_png
+from lic.settings import require
 from lic.settings.names import ReaderName
 
 SHIPPED_FOR: dict[ReaderName, Path] = {
@@ -106,11 +107,17 @@ def checkpoint_files(patterns: Sequence[str] | None) -> tuple[Path, ...]:
     Raises:
         ValueError: a pattern finds nothing.
     """
-    suffixes = (".safetensors", ".ckpt")
-    found = tuple(find_files(patterns or [], lambda folder: sorted(folder.glob("*.safetensors")), suffixes))
+    found = tuple(find_files(patterns or [], _list_checkpoints, (".safetensors", ".ckpt")))
     for path in found:
         if not path.is_file():
             raise ValueError(f"checkpoint {path} does not exist")
+    return found
+
+
+def _list_checkpoints(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.safetensors"))
+    unfinished = f"; of this unfinished run: {folder / 'last.ckpt'}" if (folder / "last.ckpt").is_file() else ""
+    require(len(found) > 0, f"folder {folder} holds no .safetensors file{unfinished}")
     return found
 
 

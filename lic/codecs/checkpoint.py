@@ -20,7 +20,7 @@ from lic.codecs.build import CARDS, build_from, codec_card
 from lic.codecs.codec import Codec
 from lic.embedded import embedded, here_or_embedded
 from lic.guests import content_digest
-from lic.settings import require
+from lic.settings import check_lmbda, require
 
 SHIPPED = embedded("checkpoints/demo/codecs")
 PHOTOS = embedded("checkpoints/photos/codecs")
@@ -58,6 +58,11 @@ class Header:
     label: str | None = None
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        require(isinstance(self.lmbda, list) and len(self.lmbda) > 0, "its header names no lmbda")
+        for lmbda in self.lmbda:
+            check_lmbda(lmbda)
+
 
 class LoadedCodec(NamedTuple):
     """A codec in eval mode and its file.
@@ -86,10 +91,14 @@ def save_codec(codec: Codec, header: Header, path: Path) -> None:
         codec: any state; it is not changed.
         header: what is written beside the weights.
         path: a .safetensors file.
+
+    Raises:
+        ValueError: weights that are not finite as fp16, which no decoder could use.
     """
     codec = copy.deepcopy(codec).cpu().eval()
     for parameter in codec.parameters():
         parameter.data = parameter.data.half().float()
+    _check_finite(codec.state_dict())
     codec.build_tables()
     names = {name for name, _ in codec.named_parameters()}
     state = {name: (tensor.half() if name in names else tensor) for name, tensor in codec.state_dict().items()}
@@ -133,6 +142,9 @@ def load_codec(path: str | Path, guests: Sequence[str] = ()) -> LoadedCodec:
                                    f"({', '.join(card.name for card in CARDS)}): train and eval take --codec FILE.py")
     try:
         card, guest = cards[header.codec]
+        _check_finite(state)
+        if not guest:
+            _check_widths(header.options, state)
         codec = build_from(card, header.options, header.lmbda)
         codec.load_state_dict(state)
     except _DAMAGE as error:
@@ -143,6 +155,18 @@ def load_codec(path: str | Path, guests: Sequence[str] = ()) -> LoadedCodec:
 def _damaged(path: Path, error: BaseException) -> ValueError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return ValueError(f"checkpoint {path} is damaged or is not a codec's: {reason[:160]}")
+
+
+def _check_finite(state: dict[str, torch.Tensor]) -> None:
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    require(not bad, f"weights are not finite: {', '.join(bad[:3])}{' ...' if len(bad) > 3 else ''}")
+
+
+def _check_widths(options: dict[str, Any], state: dict[str, torch.Tensor]) -> None:
+    """Raise ValueError, before anything is built, for a width that none of the weights has."""
+    largest = max((side for tensor in state.values() for side in tensor.shape), default=0)
+    for name, width in options.items():
+        require(not isinstance(width, int) or width <= largest, f"{name} is {width}, its weights have no such side")
 
 
 def load_header(path: Path) -> Header:

@@ -1,5 +1,4 @@
-"""Checkpoints of other projects -> codecs.
-"""
+"""Checkpoints of other projects -> codecs."""
 
 import pickle
 import re
@@ -17,11 +16,12 @@ from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus
 from lic.settings.names import CodecName
 
+_WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # by training on several devices, by torch.compile
 _TRANSFORM = re.compile(r"g_a\.\d+\.(conv1\.)?weight$")
 
 # github.com/JiangWeibeta/MLIC (Apache-2.0), commit 4aa9d2a: its names -> ours, applied in turn.
 _RENAMED = (
-    (r"^module\.", ""),
+    (_WRAPPED, ""),
     (r"^g_a\.analysis_transform\.", "g_a."),
     (r"^g_s\.synthesis_transform\.", "g_s."),
     (r"^h_a\.reduction\.", "h_a."),
@@ -117,7 +117,7 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
     Raises:
         ValueError: in one line: no such file, no such checkpoint, weights of another codec.
     """
-    state = load_pretrained(_read(source))
+    state = load_pretrained({_WRAPPED.sub("", name): tensor for name, tensor in _read(source).items()})
     widths = [tensor.shape[0] for key, tensor in state.items() if _TRANSFORM.match(key) and tensor.ndim == 4]
     try:
         codec = build_codec(name, widths[0], widths[-1])

@@ -1,6 +1,6 @@
 """Convert a checkpoint of CompressAI or of the official MLIC++; weights are rounded to fp16.
 
-    python -m lic convert mlicpp official.pth.tar out.safetensors
+    python -m lic convert mlicpp official.pth.tar out.safetensors --lmbda 0.0035
     python -m lic convert mbt2018-mean mbt2018-mean-3-e522738d.pth.tar out.safetensors --lmbda 0.0067
 """
 
@@ -12,6 +12,7 @@ from compressai.zoo import image as zoo
 from lic.cli import KEEP_LINES
 from lic.codecs import Codec, save_codec
 from lic.codecs.convert import convert_compressai, convert_mlicpp, header_of
+from lic.settings import check_lmbda
 
 
 def main(argv: list[str]) -> None:
@@ -20,10 +21,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("codec", choices=["mlicpp", *sorted(zoo.model_urls)])
     parser.add_argument("source", type=Path, help="a .pth.tar of the other project")
     parser.add_argument("target", type=Path, help="a .safetensors file")
-    parser.add_argument("--lmbda", type=float, default=0.0, help="what it was trained for, to be shown; 0: unknown")
+    parser.add_argument("--lmbda", type=float, required=True, help="what it was trained for; streams name it")
     settings = parser.parse_args(argv)
     if settings.target.suffix != ".safetensors":
         raise ValueError(f"expected a path ending in .safetensors, came '{settings.target}'")
+    check_lmbda(settings.lmbda)
     if settings.codec == "mlicpp":
         codec = Codec(convert_mlicpp(settings.source))
     else:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lic.settings import require
+from lic.settings import check_lmbda, require
 from lic.settings.names import ReaderName
 
 
@@ -31,7 +31,8 @@ class EncodeConfig:
         _check_files(self.inputs, self.tile, self.jobs)
         require(self.checkpoint is None or self.reader == "machines",
                 "--for chooses among the codecs that ship; with --checkpoint leave it out")
-        require(self.lmbda is None or 0 < self.lmbda < 1e4, f"lmbda must be positive, got {self.lmbda}")
+        if self.lmbda is not None:
+            check_lmbda(self.lmbda)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from lic.settings import require
+from lic.settings import check_lmbda, require
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import FeaturesConfig, MLCLIPSimConfig
 from lic.settings.names import CodecName, DataName, DistortionName, GuestFile, OptimizerName, PrecisionName
@@ -98,7 +98,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for lmbda in self.lmbdas:
-            require(0 < lmbda < 1e4, f"lmbda must be positive, got {lmbda:g}; usual are 0.0018 .. 0.18")
+            check_lmbda(lmbda)
         require(len(self.lmbdas) > 0 and len(set(self.lmbdas)) == len(self.lmbdas),
                 f"lmbda must be one or more different numbers, got {self.lmbdas}")
         require(len(self.lmbdas) == 1 or self.codec.endswith(("-vbr", ".py")),

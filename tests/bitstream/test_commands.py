@@ -128,6 +128,10 @@ def test_operating_points(photos: Path, codec_file: Callable[[str], Path], capsy
     assert "none.safetensors does not exist" in mistake(
         capsys, "encode", "photos/a.png", "--checkpoint", "none.safetensors"
     )
+    Path("run").mkdir()
+    Path("run/last.ckpt").touch()
+    line = mistake(capsys, "encode", "photos/a.png", "--checkpoint", "run")  # never the shipped one instead
+    assert "folder run holds no .safetensors file; of this unfinished run: run/last.ckpt" in line
 
 
 def test_checkpoints_at_hand(
@@ -188,7 +192,7 @@ def test_mistakes_before_any_work(photos: Path, capsys: pytest.CaptureFixture[st
         (["encode", "photos/a.png", "-o", "photos/b.png/"], "File exists"),
         (["encode", "photos/a.png", "--tile", "100"], "tile must be a multiple of 64, got 100"),
         (["encode", "photos/a.png", "--jobs", "0"], "jobs must be positive"),
-        (["encode", "photos/a.png", "--lmbda", "-1"], "lmbda must be positive"),
+        (["encode", "photos/a.png", "--lmbda", "-1"], "lmbda must lie between 1e-06 and 10000"),
         (["encode", "photos/a.png", "--device", "abacus"], "device 'abacus'"),
         (["encode", "photos/a.png", "--job", "2"], "did you mean '--jobs'"),
         (["decode", "photos/a.png", "--max_pixels", "many"], "max_pixels"),

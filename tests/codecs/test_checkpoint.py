@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any, get_args
@@ -227,13 +228,29 @@ def test_safetensors_of_something_else(tmp_path: Path) -> None:
         assert "is damaged or is not a codec's" in refusal(path), metadata
 
 
-def test_nan_weights_are_kept_as_they_are(saved: Path) -> None:
+def test_weights_that_no_stream_could_be_decoded_with(saved: Path, make_codec: Any, tmp_path: Path) -> None:
     tensors = load_file(saved)
     with safetensors.safe_open(saved, "pt") as file:
         metadata = file.metadata()
     tensors["network.g_a.0.bias"][0] = torch.nan
     save_file(tensors, saved, metadata)
-    assert load_codec(saved).codec.state_dict()["network.g_a.0.bias"][0].isnan()
+    assert "weights are not finite: network.g_a.0.bias" in refusal(saved)
+    codec = make_codec()
+    with torch.no_grad():
+        codec.network.g_a[0].bias[0] = 1e6  # infinite in fp16
+    with pytest.raises(ValueError, match=r"weights are not finite: network\.g_a\.0\.bias"):
+        save_codec(codec, HEADER, tmp_path / "new.safetensors")
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+@pytest.mark.parametrize("lmbda", [[], [0.0], [10**400], ["0.01"], [math.nan], 0.01, None])
+def test_an_lmbda_that_no_stream_can_hold(lmbda: Any, saved: Path) -> None:
+    assert "is damaged or is not a codec's: " in refusal(rewritten(saved, lmbda=lmbda))
+
+
+def test_widths_that_the_weights_do_not_have_are_not_built(saved: Path) -> None:
+    message = refusal(rewritten(saved, options={"num_channels": 30000, "num_latent_channels": 12}))
+    assert "num_channels is 30000, its weights have no such side" in message
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import safetensors
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lic.codecs import Codec, build_codec, load_codec
@@ -167,11 +168,18 @@ def test_compressais_checkpoints(name: Any, widths: tuple[int, int], tmp_path: P
         for parameter in source.parameters():
             parameter.copy_(parameter.half().float())
     torch.save({"epoch": 3, "state_dict": source.network.state_dict()}, tmp_path / "checkpoint.pth.tar")
-    main([name, str(tmp_path / "checkpoint.pth.tar"), str(target)])
+    main([name, str(tmp_path / "checkpoint.pth.tar"), str(target), "--lmbda", "0.0067"])
     loaded, image = load_codec(target), torch.rand(1, 3, 64, 64)
-    assert (loaded.header.options, loaded.header.lmbda) == (codec_card(name).choose(*widths), [0.0])
+    assert (loaded.header.options, loaded.header.lmbda) == (codec_card(name).choose(*widths), [0.0067])
+    wrapped = {f"_orig_mod.module.{key}": value for key, value in source.network.state_dict().items()}
+    torch.save(wrapped, tmp_path / "compiled.pth.tar")
+    main([name, str(tmp_path / "compiled.pth.tar"), str(tmp_path / "compiled.safetensors"), "--lmbda", "0.0067"])
+    assert load_file(tmp_path / "compiled.safetensors").keys() == load_file(target).keys()
+    for lmbda in ("0", "1e-9", "nan", "1e9"):  # a stream names it as a float16
+        with pytest.raises(ValueError, match=r"lmbda must lie between 1e-06 and 10000, usual are 0.0018 to 0.18; got"):
+            main([name, str(tmp_path / "checkpoint.pth.tar"), str(target), "--lmbda", lmbda])
     with torch.no_grad():
         assert torch.equal(loaded.codec(image).reconstruction, source(image).reconstruction)
     with pytest.raises(ValueError, match="is not of mbt2018: ") as error:
-        main(["mbt2018", str(tmp_path / "checkpoint.pth.tar"), str(target)])
+        main(["mbt2018", str(tmp_path / "checkpoint.pth.tar"), str(target), "--lmbda", "0.0067"])
     assert "\n" not in str(error.value)
