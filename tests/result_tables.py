@@ -109,8 +109,9 @@ def _calibration() -> str:
     files = [json.loads((RESULTS / "calibration" / f"{name}.json").read_text()) for name in CALIBRATED]
     assert all(file["within_15_percent"] for file in files)
     header = ["bits over those of mse", "scale", *(f"lmbda {lmbda:g}" for lmbda in files[0]["lmbda"])]
+    files.append(json.loads((RESULTS / "calibration/photos/mlclipsim.json").read_text()))
     rows = [[name, f"{file['scale']:.0f}", *(f"{ratio:.2f}" for ratio in file["ratio"])]
-            for name, file in zip(CALIBRATED, files, strict=True)]  # fmt: skip
+            for name, file in zip([*CALIBRATED, "mlclipsim inside `photos`"], files, strict=True)]  # fmt: skip
     return _markdown(header, rows)
 
 
