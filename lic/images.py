@@ -16,12 +16,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 # Only these: Pillow would also hand PostScript to an external interpreter.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "PPM", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif")
+
+_SAMPLES = {1: "unsigned numbers", 2: "signed numbers", 3: "floating point numbers"}  # TIFF's SampleFormat
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
@@ -49,7 +51,10 @@ def read_image(path: Path | str, to_srgb: bool = False) -> Tensor:
         UnreadableImage: the file is missing, truncated, not an image, or too large to be decoded safely.
     """
     with _open(path) as image:
-        upright = ImageOps.exif_transpose(image)
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            image.filename = ""  # Pillow 13 maps an uncompressed grey one into memory by its turned size
+        image.load()  # turns a TIFF upright by itself, and says so only then
+        upright = ImageOps.exif_transpose(_at_8_bits(image))
         pixels = np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
 
@@ -62,7 +67,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
     """
     with _open(path) as image:
         is_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-        return image.size if is_turned else image.size[::-1]
+        return image.size if is_turned and image.format != "TIFF" else image.size[::-1]  # Pillow turns a TIFF's itself
 
 
 @contextmanager
@@ -88,8 +93,6 @@ def _cause(error: Exception) -> str:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any mode as 8-bit RGB; see `read_image`."""
-    if image.mode.startswith(("I", "F")):
-        return _from_16_bit(image).convert("RGB")
     if image.has_transparency_data:
         page = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
@@ -118,20 +121,33 @@ def _shown_in_srgb(image: Image.Image) -> Image.Image:
 
 def _to_profile_mode(image: Image.Image) -> Image.Image:
     """Return an image in a mode that profiles are made for: L, RGB, CMYK, LAB, or one of them with alpha."""
-    if image.mode.startswith("I"):
-        return _from_16_bit(image)
     if image.mode in ("1", "P", "PA", "YCbCr", "LA") or image.has_transparency_data:
         colours = "L" if image.mode in ("1", "L", "LA") else "RGB"
         return image.convert(f"{colours}A" if image.has_transparency_data else colours)
     return image
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Return a 16-bit grey image at 8 bits, rounded (Pillow's own conversion clips at 255)."""
-    values = np.asarray(image)
-    if image.mode.startswith("F") or values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"expected 8 or 16 bits per channel, came Pillow mode '{image.mode}'; convert it first")
-    return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))
+def _at_8_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of 12 or 16 bits at 8, rounded (Pillow's own conversion clips at 255); others as they are.
+
+    Pillow scales what other formats hold to 16 bits, but of a TIFF it gives the numbers that stand there.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image
+    bits, kind, is_white_zero = 16, 1, False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags = image.tag_v2
+        bits, kind = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))[0], tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0]
+        is_white_zero = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    values = np.asarray(image).astype(np.int64)
+    if bits not in (12, 16) or kind != 1 or image.mode.startswith("F") or values.min() < 0 or values.max() >> bits:
+        raise ValueError(f"its samples are {bits}-bit {_SAMPLES.get(kind, 'numbers')} of Pillow's mode "
+                         f"'{image.mode}'; expected unsigned ones of 8, 12 or 16 bits: convert it first")
+    white = 2**bits - 1
+    grey = (2 * 255 * (white - values if is_white_zero else values) + white) // (2 * white)
+    reduced = Image.fromarray(grey.astype(np.uint8))
+    reduced.info = image.info  # profile and EXIF
+    return reduced
 
 
 def write_image(image: Tensor, path: Path | str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image, ImageCms
 from lic.images import (
     UnreadableImage,
     crop_to,
+    image_size,
     list_images,
     pad_at_least,
     pad_to_multiple,
@@ -48,8 +50,40 @@ def test_16_bit_grey_is_scaled_and_rounded(suffix: str, tmp_path: Path) -> None:
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(RGB[..., 0].astype(np.float32)).save(tmp_path / "float.tif")
-    with pytest.raises(UnreadableImage, match="expected 8 or 16 bits per channel, came Pillow mode 'F'"):
+    with pytest.raises(UnreadableImage, match=r"32-bit floating point numbers of Pillow's mode 'F'; expected unsigned"):
         read_image(tmp_path / "float.tif")
+
+
+def grey_tiff(bits: int, samples: bytes, photometric: int = 1, sample_format: int = 1) -> bytes:
+    """An uncompressed TIFF of 8 x 6 px, which Pillow would not write; 1: black is zero, unsigned numbers."""
+    tags = [(256, 8), (257, 6), (258, bits), (259, 1), (262, photometric), (273, 0), (277, 1), (278, 6),
+            (279, len(samples)), (339, sample_format)]  # fmt: skip
+    start = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, start if tag == 273 else value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + samples
+
+
+@pytest.mark.parametrize(
+    ("bits", "samples", "photometric", "expected"),
+    [
+        (12, bytes([0x7F, 0xF7, 0xFF]) * 24, 1, 127),  # 2047 of 4095; Pillow says "16 bits"
+        (16, struct.pack("<48H", *[60000] * 48), 0, 22),  # white is zero
+        (8, bytes([200]) * 48, 0, 55),
+    ],
+)
+def test_a_grey_tiff_is_as_bright_as_its_tags_say(
+    bits: int, samples: bytes, photometric: int, expected: int, tmp_path: Path
+) -> None:
+    (tmp_path / "grey.tif").write_bytes(grey_tiff(bits, samples, photometric))
+    assert np.unique(_pixels(tmp_path / "grey.tif")).tolist() == [expected]
+
+
+def test_signed_and_long_samples_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "signed.tif").write_bytes(grey_tiff(16, struct.pack("<48h", *[30000] * 48), sample_format=2))
+    (tmp_path / "long.tif").write_bytes(grey_tiff(32, struct.pack("<48I", *[30000] * 48)))
+    for name, line in (("signed", "its samples are 16-bit signed numbers"), ("long", "32-bit unsigned numbers")):
+        with pytest.raises(UnreadableImage, match=line):
+            read_image(tmp_path / f"{name}.tif")
 
 
 def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
@@ -62,6 +96,19 @@ def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
     palette.putpixel((0, 0), 1)
     palette.save(tmp_path / "palette.png", transparency=0)
     assert _pixels(tmp_path / "palette.png")[0, :2].tolist() == [[40, 50, 60], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_turned_tiff_is_turned_once(mode: str, orientation: int, tmp_path: Path) -> None:
+    """Pillow turns a TIFF when it is loaded, and has its size turned before."""
+    image, exif = Image.fromarray(RGB).convert(mode), Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "image.png", exif=exif)
+    for compression in ("raw", "tiff_lzw"):
+        image.save(tmp_path / "image.tif", exif=exif, compression=compression)
+        np.testing.assert_array_equal(_pixels(tmp_path / "image.tif"), _pixels(tmp_path / "image.png"))
+        assert image_size(tmp_path / "image.tif") == _pixels(tmp_path / "image.png").shape[:2]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

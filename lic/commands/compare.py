@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("image", type=Path)
     parser.add_argument("--backbone", default=PUBLISHED, help="what ML-CLIPSim looks through (%(default)s)")
     settings = parser.parse_args(argv)
-    reconstruction, image = read_image(settings.reconstruction), read_image(settings.image)
+    reconstruction, image = (read_image(path, to_srgb=True) for path in (settings.reconstruction, settings.image))
     if reconstruction.shape != image.shape:
         sizes = " and ".join(f"{x.shape[-1]} x {x.shape[-2]}" for x in (reconstruction, image))
         raise ValueError(f"{settings.reconstruction} and {settings.image} differ in size: {sizes}")
