@@ -217,7 +217,7 @@ def train_and_measure(name: str, distortion: Distortion, bench: Bench) -> list[f
         start_wandb(config.wandb, name, {}, folder, "calibrate", name, config.lmbdas)
         fit(module, bench.images, folder, [StepProgress(bench.console, NUM_LINES), last])
         finish_wandb(bench.console)
-    if last.is_interrupted:
+    if last.stopped_by:
         raise KeyboardInterrupt
     codec, batches, device = module.codec, bench.measured, bench.device
     rates = [mean_rate_distortion(codec, None, batches, lmbda, device)[0] for lmbda in config.lmbdas]

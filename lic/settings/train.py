@@ -65,6 +65,8 @@ class TrainConfig:
     """for the entropy bottleneck's quantiles"""
     clip_norm: float = 1.0
     """gradient clipping of the network's parameters"""
+    skip_nonfinite: int = 0
+    """leave out up to so many steps whose gradients are not finite; one more ends the training"""
     init: str | None = None
     """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
     single_rate: float = 0.05
@@ -97,6 +99,7 @@ class TrainConfig:
     """Lightning"""
 
     def __post_init__(self) -> None:
+        require(self.skip_nonfinite >= 0, f"skip_nonfinite must not be negative, got {self.skip_nonfinite}")
         for lmbda in self.lmbdas:
             check_lmbda(lmbda)
         require(len(self.lmbdas) > 0 and len(set(self.lmbdas)) == len(self.lmbdas),

@@ -117,23 +117,32 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Ctrl-C; what SLURM, Kubernetes and a shutdown send; a closed terminal; what SLURM can send before its time limit."""
+
+
 class LastCheckpoint(Callback):
-    """Writes last.ckpt every so many steps, at the end, and on Ctrl-C, which ends the training after this step."""
+    """Writes last.ckpt every so many steps, at the end, and on a signal, which ends the training after this step."""
 
     def __init__(self, folder: Path, console: Console, every_n_steps: int = 500) -> None:
         self.path, self.console, self.every_n_steps = folder / "last.ckpt", console, every_n_steps
-        self.is_interrupted = False
+        self.stopped_by: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what shells say of a process that a signal ended."""
+        return 128 + self.stopped_by if self.stopped_by else 0
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        def stop(*_: Any) -> None:
-            self.is_interrupted = True
+        def stop(number: int, _: Any) -> None:
+            self.stopped_by = signal.Signals(number)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C aborts at once
 
-        self._previous = signal.signal(signal.SIGINT, stop)
+        self._previous = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         step = trainer.global_step
-        if self.is_interrupted or step % self.every_n_steps == 0 or step == trainer.max_steps:
+        if self.stopped_by or step % self.every_n_steps == 0 or step == trainer.max_steps:
             temporary = self.path.with_suffix(".tmp")
             try:
                 trainer.save_checkpoint(temporary)
@@ -142,10 +151,11 @@ class LastCheckpoint(Callback):
                 raise OSError(f"{self.path} cannot be written ({error.strerror}); its older state is kept") from error
             if trainer.is_global_zero:
                 os.replace(temporary, self.path)
-            trainer.should_stop |= self.is_interrupted  # only now: a step that is not saved must not be the last
+            trainer.should_stop |= bool(self.stopped_by)  # only now: a step that is not saved must not be the last
 
     def on_train_end(self, *_: Any) -> None:
-        signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
 
 class RateTaskCallback(Callback):

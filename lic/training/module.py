@@ -46,6 +46,8 @@ class CodecTraining(pl.LightningModule):
         averaging = get_ema_multi_avg_fn(config.ema_decay)
         self.ema = AveragedModel(codec, multi_avg_fn=averaging) if config.ema_decay else None
         self.unreadable: set[int] = set()
+        self.parts: dict[str, Tensor] = {}  # of the last step's loss
+        self.skipped: list[int] = []  # steps whose gradients were not finite
 
     @property
     def strict_loading(self) -> bool:
@@ -65,7 +67,8 @@ class CodecTraining(pl.LightningModule):
         auxiliary = self.codec.auxiliary_loss()
         parts = {"loss": loss.total, "bpp": loss.bpp, "distortion": loss.distortion, "auxiliary": auxiliary}
         parts["psnr_db"] = -10 * loss.mse.log10()
-        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
+        self.parts = {name: value.detach() for name, value in parts.items()}
+        self.log_dict({f"train/{name}": value for name, value in self.parts.items()})
         self.unreadable.update(index for index in batch.unreadable.tolist() if index >= 0)  # type: ignore[attr-defined]  # a batch of Crops
         return loss.total + auxiliary
 
@@ -126,7 +129,28 @@ class CodecTraining(pl.LightningModule):
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """Clip the weights' gradient; the quantiles' is another loss's."""
-        torch.nn.utils.clip_grad_norm_(self.codec.weights(), self.config.clip_norm)
+        weights = list(self.codec.weights())
+        norm = torch.nn.utils.get_total_norm([each.grad for each in weights if each.grad is not None])
+        if norm.isfinite():
+            torch.nn.utils.clip_grads_with_norm_(weights, self.config.clip_norm, norm)
+        else:
+            self._skip_or_stop()
+
+    def _skip_or_stop(self) -> None:
+        """Drop a gradient that is not finite, so that the step changes nothing.
+
+        Raises:
+            ValueError: --skip_nonfinite is used up; the weights and last.ckpt are as they were.
+        """
+        if len(self.skipped) == self.config.skip_nonfinite:
+            gradients = {k: float(v.grad.abs().max()) for k, v in self.codec.named_parameters() if v.grad is not None}
+            name = next(name for name, value in gradients.items() if not math.isfinite(value))
+            parts = ", ".join(f"{part} {float(value):.3g}" for part, value in self.parts.items())
+            raise ValueError(f"step {self.global_step + 1} has a gradient that is not finite ({parts}; of {name} "
+                             f"{gradients[name]:g}). last.ckpt, if there is one, is older and good. A lower "
+                             "--learning_rate may help; --skip_nonfinite N leaves out up to N such steps")
+        self.skipped.append(self.global_step + 1)
+        self.zero_grad()
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Step, and move the average with it: before any callback saves a checkpoint."""

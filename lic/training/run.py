@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
-from lic.training.callbacks import LastCheckpoint, RateTaskCallback, StepProgress
+from lic.training.callbacks import STOP_SIGNALS, LastCheckpoint, RateTaskCallback, StepProgress
 from lic.training.module import CodecTraining
 
 HARMLESS = (
@@ -99,8 +100,9 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     code = finish(module, images, rate_task, last, console)
-    if last.is_interrupted:
-        console.print(f"interrupted; go on with: {program} --resume {last.path}", soft_wrap=True)
+    if last.stopped_by:
+        how = f"{program} --resume {last.path}"
+        console.print(f"interrupted by {last.stopped_by.name}; go on with: {how}", soft_wrap=True)
     return code
 
 
@@ -275,16 +277,15 @@ class _Loader(pl.LightningDataModule):
         crops = Crops(self.images, config.crop_px)
         workers = config.num_workers
         return DataLoader(
-            crops, batch_sampler=sampler, num_workers=workers, worker_init_fn=_ignore_interrupt,
+            crops, batch_sampler=sampler, num_workers=workers, worker_init_fn=_ignore_signals,
             persistent_workers=workers > 0,
         )  # fmt: skip
 
 
-def _ignore_interrupt(_: int) -> None:
-    """Leave Ctrl-C to the main process, which ends the step at hand."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_signals(_: int) -> None:
+    """Leave Ctrl-C and its like, which whole groups of processes get, to the main one: it ends the step at hand."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def finish(
@@ -300,4 +301,7 @@ def finish(
     if rate_task.results:
         console.print(f"checkpoint {folder / 'codec.safetensors'}; results and curves.png beside it", soft_wrap=True)
     finish_wandb(console)
-    return 130 if last.is_interrupted else 0
+    if module.skipped:
+        steps = ", ".join(map(str, module.skipped))
+        console.print(f"steps left out, for their gradients were not finite: {steps}", soft_wrap=True)
+    return last.exit_code

@@ -1,5 +1,6 @@
 """Training: the loss, resuming exactly, what is clipped, averaged and saved."""
 
+import io
 import os
 import signal
 import subprocess
@@ -239,7 +240,8 @@ def test_more_devices_than_there_are() -> None:
         check_devices(TrainerConfig(accelerator="abacus"))
 
 
-def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
     arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--eval.limit", "4", "--output", str(tmp_path),
                  "--wandb.mode", "disabled", "--distortion", "mse", "--trainer.max_steps", "100000"]  # fmt: skip
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
@@ -249,12 +251,41 @@ def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(tmp_path: Path) -> Non
         if line.startswith("step"):
             break
     time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loading processes get it too
+    os.killpg(process.pid, number)  # as a terminal or SLURM does: the loading processes get it too
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     (folder,) = tmp_path.iterdir()
-    assert f"python train.py --resume {folder / 'last.ckpt'}" in output
+    assert f"interrupted by {number.name}; go on with: python train.py --resume {folder / 'last.ckpt'}" in output
     assert load_codec(folder / "last.ckpt").header.steps >= 1
+
+
+def exploding(path: Path, num_steps: int) -> str:
+    """A distortion whose gradient is not a number in the second step and those that follow it; return its file."""
+    path.write_text(f"""import math, torch
+from lic.distortions import DistortionCard
+def measure(reconstruction, image):
+    is_bad = 1 <= torch.initial_seed() // 1009 <= {num_steps}  # a step's noise is seeded with 1009 times its number
+    return (reconstruction - image).square().mean((1, 2, 3)) * (math.nan if is_bad else 1)
+CARD = DistortionCard("exploding", 1000.0, lambda settings: measure)
+""")
+    return str(path)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_training_or_is_left_out(tmp_path: Path) -> None:
+    file = exploding(tmp_path / "exploding.py", 2)
+    config = replace(SMALL_TRAINING, distortion=file, warmup_mse=0.0)
+    line = r"step 2 has a gradient that is not finite \(loss nan, bpp [\d.]+, distortion nan, .*; of [\w.]+ nan\)"
+    with pytest.raises(ValueError, match=line):
+        train(replace(config, output=str(tmp_path / "stopped")), Console(quiet=True))
+    assert not list((tmp_path / "stopped").glob("*/codec.safetensors"))
+    with pytest.raises(ValueError, match="step 3 has"):
+        train(replace(config, output=str(tmp_path / "one"), skip_nonfinite=1), Console(quiet=True))
+    output = io.StringIO()
+    two = replace(config, output=str(tmp_path / "two"), skip_nonfinite=2)
+    assert train(two, Console(file=output, width=200)) == 0
+    assert "steps left out, for their gradients were not finite: 2, 3" in output.getvalue()
+    (folder,) = (tmp_path / "two").iterdir()
+    assert load_codec(folder / "codec.safetensors").header.steps == 6  # whose weights are finite
 
 
 def test_two_processes_train_one_codec(tmp_path: Path) -> None:
