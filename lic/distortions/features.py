@@ -26,6 +26,7 @@ from lic.distortions.card import DistortionCard, Measure
 from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.feature_distances import DIFFERENTIABLE, feature_distances
 from lic.distortions.looking import clamp_unit, shift, windows
+from lic.distortions.pair import check_sizes
 from lic.settings.metrics import FeaturesConfig, MetricsConfig
 from lic.settings.names import FeatureDistance, FeaturesPreset
 
@@ -78,7 +79,11 @@ class FeatureDistortion(nn.Module):
         Args:
             reconstruction: (N, 3, H, W), RGB; clamped to [0, 1].
             image: (N, 3, H, W), RGB in [0, 1].
+
+        Raises:
+            ValueError: they differ in size.
         """
+        check_sizes(reconstruction, image)
         if self.training:
             reconstruction, image = shift(clamp_unit(reconstruction), image, self.backbone.patch_px)
         return self.distance_to(reconstruction, self.see(image))

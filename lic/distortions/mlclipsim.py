@@ -27,6 +27,7 @@ from lic.distortions.cosine import one_minus_cos
 from lic.distortions.default_backbone import PUBLISHED
 from lic.distortions.fitted import read_fitted
 from lic.distortions.looking import clamp_unit, shift, tile
+from lic.distortions.pair import check_sizes
 from lic.settings.metrics import MLCLIPSimConfig
 
 
@@ -120,7 +121,12 @@ class MLCLIPSim(nn.Module):
         return 1 - self.distance(reconstruction, image)
 
     def distance(self, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Return 1 - similarity, (N,), without the cancellation of computing it so."""
+        """Return 1 - similarity, (N,), without the cancellation of computing it so.
+
+        Raises:
+            ValueError: the images differ in size.
+        """
+        check_sizes(reconstruction, image)
         if self.training:
             reconstruction, image = shift(clamp_unit(reconstruction), image, self.backbone.patch_px)
         if torch.is_grad_enabled() and reconstruction.requires_grad:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lic.distortions.ms_ssim import ms_ssim
+from lic.distortions.pair import check_sizes
 
 __all__ = ["ms_ssim", "psnr_db"]
 
@@ -13,5 +14,9 @@ def psnr_db(reconstruction: Tensor, image: Tensor) -> Tensor:
 
     Args:
         reconstruction, image: (N, 3, H, W), RGB in [0, 1].
+
+    Raises:
+        ValueError: they differ in size.
     """
+    check_sizes(reconstruction, image)
     return -10 * torch.log10((reconstruction - image).square().mean((1, 2, 3)).clamp(min=1e-10))

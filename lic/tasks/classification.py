@@ -11,6 +11,7 @@ from lic.backbones.networks import Network
 from lic.curves.facts import Facts
 from lic.data.imagenet import LabelledImages, read_folder_classes, read_imagenet
 from lic.data.subset import subset
+from lic.settings import require
 from lic.tasks.bootstrap import mean_interval
 from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import plain
@@ -28,13 +29,22 @@ class Classification:
         self.images: list[Path] = labelled.images
         outputs = _outputs(network, labelled.classes, dataset)
         self.labels = np.array([outputs[label] for label in labelled.labels])
+        self._num_outputs = len(network.classes or labelled.classes)
         names = network.classes or dict(zip(outputs, labelled.classes, strict=True))
         self.classes = dict(enumerate(names)) if isinstance(names, tuple) else names
         self.network, self.fingerprint = network.name, fingerprint(network, "top5")
 
     def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, Any]]:
-        """Return the five most likely classes of each image, best first."""
-        return [{"top5": top5(logits)} for logits in self._network(images)]
+        """Return the five most likely classes of each image, best first.
+
+        Raises:
+            ValueError: the network gives another number of values than there are classes, as one without a classifier.
+        """
+        answers = self._network(images)
+        for logits in answers:
+            require(len(logits) == self._num_outputs, f"network {self.network} gives {len(logits)} values for "
+                    f"{self._num_outputs} classes of {self.dataset}: it is no classifier of these")
+        return [{"top5": top5(logits)} for logits in answers]
 
     def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the share of images whose label is the first, or among the first five."""

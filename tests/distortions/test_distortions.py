@@ -20,6 +20,7 @@ from lic.distortions.pair import comparable
 from lic.distortions.ssim import ssim, ssim_distance
 from lic.distortions.vif import vif
 from lic.images import pad_at_least, quantise
+from lic.metrics import psnr_db
 from lic.settings.names import DistortionName
 from tests.support import ON_DEMO, noise_image
 
@@ -245,6 +246,14 @@ def test_every_name_is_built_or_needs_weights() -> None:
     assert set(NAMES) | {"lpips", "dists"} == set(get_args(DistortionName))
     scales = {name: build_distortion(name, ON_DEMO).scale for name in NAMES}
     assert all(scale > 0 for scale in scales.values())
+
+
+def test_images_of_unequal_sizes_are_refused() -> None:
+    image = noise_image(0, 64, 64)
+    measures = [psnr_db, *(build_distortion(name, ON_DEMO) for name in ("mlclipsim", "features"))]
+    for measure in measures:
+        with pytest.raises(ValueError, match="images to compare must be of one size, got 1 x 64 and 64 x 64 px"):
+            measure(image[..., :1], image)  # a column would be broadcast
 
 
 def test_a_measure_of_another_shape_is_refused() -> None:

@@ -16,6 +16,14 @@ def labelled(labels: list[int], classes: list[str]) -> LabelledImages:
     return LabelledImages([Path(f"{i}.png") for i in range(len(labels))], labels, classes)
 
 
+def test_a_network_without_a_classifier_is_refused() -> None:
+    """384 features of a ViT are no logits."""
+    network = Answers("classification", [torch.rand(384)])
+    task = Classification("imagenet-cls", "ImageNet", labelled([0], [*"abc"]), network)
+    with pytest.raises(ValueError, match="network net gives 384 values for 3 classes of ImageNet: it is no classifier"):
+        task.predict(torch.zeros(1, 3, 8, 8), task.images)
+
+
 def test_by_hand() -> None:
     logits = torch.tensor([[9, 1, 2, 3, 4, 5, 6.0]] * 3 + [[0, 0, 0, 0, 7, 8, 0.5], [-9, -1, -2, -3, -4, -5, -6.0]])
     # label 0: first, 3: fifth, 2: sixth, 4: second, 1: first
