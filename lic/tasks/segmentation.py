@@ -19,6 +19,7 @@ from lic.data.subset import subset
 from lic.data.voc import SemanticImages, read_voc
 from lic.demo.scenes import SHAPES
 from lic.images import image_size
+from lic.settings import require
 from lic.tasks.bootstrap import draw_weights, interval
 from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import match_all, match_classes, plain
@@ -152,12 +153,29 @@ def _mean_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(occurs.any(1), mean, np.nan)
 
 
+def check_masks(semantic: SemanticImages) -> None:
+    """Raise ValueError, naming the file, unless every mask has one channel of 8 bits and only ids that mean something.
+
+    A pixel of a class that there is not would be a class of IoU 0.
+    """
+    known = {i for i, name in enumerate(semantic.classes) if name} | {*semantic.ignored, NO_CLASS}
+    for mask in semantic.masks:
+        with Image.open(mask) as opened:
+            require(opened.mode in ("L", "P"), f"mask {mask} is of Pillow's mode '{opened.mode}'; expected one channel "
+                                               "of 8 bits, the class of each pixel")
+            ids = np.bincount(np.array(opened).ravel(), minlength=NUM_IDS).nonzero()[0].tolist()
+        strange = [i for i in ids if i not in known]
+        require(not strange, f"mask {mask} holds the id {strange[:1]}, which is none of the classes and is not ignored "
+                             f"({', '.join(map(str, sorted(known)))})")
+
+
 def _open(source: Source, semantic: SemanticImages, is_partial: bool = False) -> Make:
     kept = subset([path.name for path in semantic.images], source.limit)
     limited = semantic._replace(images=take(semantic.images, kept), masks=take(semantic.masks, kept))
     if source.is_demo:
         limited = limited._replace(classes=("background", *SHAPES))
     check_sizes(zip(limited.images, map(image_size, limited.masks), strict=True))
+    check_masks(limited)
     dataset = source.describe(len(kept), len(semantic.images))
     return lambda title, network: Segmentation(title, dataset, limited, network, is_partial)
 

@@ -1,7 +1,9 @@
 """mIoU by hand and by torchmetrics; ignored ids, classes by name, sizes that must fit."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from torch import Tensor
 from torchmetrics.segmentation import MeanIoU
 
 from lic.data.voc import SemanticImages
-from lic.tasks.segmentation import Segmentation, from_png
+from lic.tasks.segmentation import Segmentation, check_masks, from_png
 from tests.tasks.scripted import Answers, shown
 
 
@@ -112,6 +114,23 @@ def test_other_sizes_are_refused(tmp_path: Path) -> None:
     task = Segmentation("voc-seg", "VOC", masks(tmp_path, torch.zeros(1, 4, 3), ("a",)), Answers("semantic", [answer]))
     with pytest.raises(ValueError, match=r"0.png differ in size \(4 x 3 and 3 x 4\)"):
         task.score(task.predict(*shown(1)))
+
+
+@pytest.mark.parametrize(
+    ("mask", "line"),
+    [
+        (np.array([[0, 1], [30, 255]], np.uint8), "holds the id [30], which is none of the classes and is not ignored"),
+        (np.zeros((2, 2, 3), np.uint8), "is of Pillow's mode 'RGB'; expected one channel of 8 bits"),
+        (np.array([[True, False]]), "is of Pillow's mode '1'; expected"),
+    ],
+)  # fmt: skip
+def test_masks_are_checked_before_anything_is_coded(mask: Any, line: str, tmp_path: Path) -> None:
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    semantic = SemanticImages([tmp_path / "a.jpg"], [tmp_path / "a.png"], ("background", "cat", ""), (3,))
+    with pytest.raises(ValueError, match=re.escape(f"mask {tmp_path / 'a.png'} {line}")):
+        check_masks(semantic)
+    Image.fromarray(np.array([[0, 1], [3, 255]], np.uint8)).save(tmp_path / "a.png")
+    check_masks(semantic)
 
 
 def test_palette_masks_of_voc(tmp_path: Path) -> None:
