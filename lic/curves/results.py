@@ -186,8 +186,8 @@ def _score(tasks: TaskScores, name: str, headlines: Mapping[str, str], end: str 
 
 
 _NESTED = ("tasks", "headlines", "replicates")
-_LONG_LIST = re.compile(r"\[\n\s+(?:(?:[-\d.e]+|null),?\s+){50,}\]")  # of numbers: a line, not one for each
 """Fields of a point that are no keys of its JSON: the tasks themselves are, and the results say what is shown."""
+_LONG_LIST = re.compile(r"\[\n\s+(?:(?:[-\d.e]+|null),?\s+){50,}\]")  # of numbers: a line, not one for each
 
 
 def save_results(results: Results, path: Path | str) -> None:

@@ -170,17 +170,17 @@ class RateTask:
         groups: dict[str, list[dict[str, float]]] = {}
         for task in self.tasks:
             shown, reference = ([by[path][task.name] for path in task.images] for by in (predictions, originals))
-            found = task.score(shown, reference)
-            if drawn := found.pop(f"{task.facts.headline}_replicates", None):
-                replicates[task.name] = drawn
-            scores[task.name] = {key: value for key, value in found.items() if not key.endswith("_replicates")}
+            scores[task.name] = found = task.score(shown, reference)
+            if isinstance(found, dict):  # a guest's may be anything
+                replicates[task.name] = found.get(f"{task.facts.headline}_replicates", [])
+                scores[task.name] = {key: value for key, value in found.items() if not key.endswith("_replicates")}
             if "@" in task.name:
                 groups.setdefault(task_of(task.name), []).append(scores[task.name])
-        check_scores(scores, facts)  # a guest's may be anything
+        check_scores(scores, facts)
         for name, group in groups.items():
             ends = {f"{facts[name].headline}_{end}" for end in ("low", "high")}  # of intervals have no mean
             scores[name] = {key: sum(each[key] for each in group) / len(group) for key in group[0] if key not in ends}
-        return scores, replicates
+        return scores, {name: drawn for name, drawn in replicates.items() if drawn}
 
     def _write_originals(self) -> None:
         """Write the sampled originals with their predictions, and what the predictions' ids mean."""
