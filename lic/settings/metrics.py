@@ -13,8 +13,7 @@ class MLCLIPSimConfig:
 
     backbone: str | None = None
     """demo, photos (an ImageNet classifier that ships: no CLIP), open_clip:MODEL/TAG, timm:NAME, timm:FILE.safetensors,
-    torchvision:NAME (NAME/FILE: local weights), onnx:FILE.onnx; default demo on the demo scenes, elsewhere
-    open_clip:ViT-B-16-quickgelu/openai"""
+    torchvision:NAME, onnx:FILE.onnx; default demo on the demo scenes, elsewhere open_clip:ViT-B-16-quickgelu/openai"""
     layers: list[int] | None = None
     """layers compared; default four, evenly spaced, the last included (demo: 0, 1, 2; photos: 0 to 3; no embedding)"""
     weights: list[float] | None = None
