@@ -14,7 +14,6 @@ import math
 import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -22,7 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import jsonargparse
 import yaml
 
+from lic.atomic import write_file
 from lic.embedded import here_or_embedded
+from lic.printing import printable
 from lic.settings import require
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ Config = TypeVar("Config", bound="DataclassInstance")
 
 def fail(prog: str, message: str) -> NoReturn:
     """Print one line that says what is wrong and exit with code 2."""
-    print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)
+    print(printable(f"{prog}: {' '.join(message.split())}"), file=sys.stderr)
     sys.exit(2)
 
 
@@ -257,11 +258,8 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("+-.01234
 
 def save_config(config: Any, path: Path, comment: str = "") -> None:
     """Write the settings as the YAML file that `--config` reads back, under a line of comment."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".yaml", delete=False) as file:
-        file.write(f"# {comment}\n" if comment else "")
-        yaml.dump(dataclasses.asdict(config), file, _Dumper, sort_keys=False)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    settings = yaml.dump(dataclasses.asdict(config), Dumper=_Dumper, sort_keys=False)
+    write_file(f"# {comment}\n{settings}" if comment else settings, path)
 
 
 def with_resumed_config(argv: Sequence[str]) -> list[str]:
@@ -286,5 +284,7 @@ def reporting_mistakes(prog: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            fail(prog, f"'{error.filename}': {error.strerror}")
         *_, last_line = str(error).strip().splitlines() or [type(error).__name__]
         fail(prog, re.sub(r"^(ValueError|OSError): ", "", last_line))

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from lic.atomic import write_file
+
 # Only these: Pillow would also hand PostScript to an external interpreter.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "PPM", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif")
@@ -173,16 +175,6 @@ def to_png(image: Tensor) -> bytes:
     file = io.BytesIO()
     Image.fromarray(to_uint8(image[0]).permute(1, 2, 0).cpu().numpy()).save(file, format="PNG")
     return file.getvalue()
-
-
-def write_file(content: bytes, path: Path) -> None:
-    """Write a file atomically: an interrupted write leaves what was there before, and no half file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -296,7 +296,7 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for error, line in [
         (ValueError("no such thing"), "no such thing"),
         (ValueError("Traceback\n  somewhere\nValueError: the cause"), "the cause"),
-        (FileNotFoundError(2, "No such file or directory", "x.png"), "[Errno 2] No such file or directory: 'x.png'"),
+        (FileNotFoundError(2, "No such file or directory", "x.png"), "'x.png': No such file or directory"),
         (ValueError(), "ValueError"),
     ]:
         with pytest.raises(SystemExit) as exit_, reporting_mistakes("eval.py"):

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 from lic.cli import parse_config
 from lic.codecs import SHIPPED as SHIPPED_FOLDER
@@ -23,6 +22,7 @@ from lic.curves.comparison import bd_rows
 from lic.curves.results import Results
 from lic.curves.table import print_bd_rates, print_results
 from lic.images import write_image
+from lic.printing import Console
 from lic.settings.evaluate import EvalConfig
 from lic.settings.preferences import BenchmarkConfig, BuildConfig
 from lic.settings.train import TrainConfig

@@ -13,11 +13,11 @@ from time import perf_counter
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
+from lic.atomic import write_file
 from lic.bitstream.files import Work
-from lic.images import write_file
+from lic.printing import Console
 
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
@@ -59,7 +59,7 @@ def run(prog: str, task: Task, works: Sequence[Work], jobs: int) -> int:
     Returns:
         The exit code: 0, 1 if files failed, 130 after Ctrl-C.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True)
     done: list[Coded] = []
     start = perf_counter()
     try:

@@ -10,11 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lic.atomic import write_file
 from lic.curves.environment import read_environment
-from lic.images import write_file
+from lic.printing import Console
 from lic.settings import require
 
 TOLERANCE = 0.15

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
 from torch import Tensor
 from torchvision.transforms.v2.functional import center_crop
 
@@ -31,6 +30,7 @@ from lic.distortions import MSE_SCALE, Distortion, build_distortion, with_backbo
 from lic.distortions.scale import settings_of
 from lic.embedded import here_or_embedded
 from lic.images import read_image
+from lic.printing import Console
 from lic.settings import require
 from lic.settings.calibrate import CalibrateConfig
 from lic.settings.metrics import MetricsConfig
@@ -101,10 +101,10 @@ def calibrate(config: CalibrateConfig, command: str, console: Console) -> None:
         try:
             found.append(_calibrate_one(name, distortion, reference, config.rounds, loaded.codec, bench))
         except ValueError as error:  # the others may still do
-            console.print(f"{name} is left out: {error}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{name} is left out: {error}", soft_wrap=True)
     require(len(found) > 0, "no distortion could be calibrated")
     print_calibrations(reference, found, console)
-    console.print(f"written: {bench.folder}/*.json", highlight=False, soft_wrap=True)
+    console.print(f"written: {bench.folder}/*.json", soft_wrap=True)
 
 
 def check_start(path: Path, loaded: LoadedCodec) -> None:
@@ -128,7 +128,7 @@ def build_all(names: Sequence[str], metrics: MetricsConfig, console: Console) ->
         try:
             built[name] = build_distortion(name, metrics)
         except ValueError as error:
-            console.print(f"{name} is left out: {error}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{name} is left out: {error}", soft_wrap=True)
     require(len(built) > 0, f"none of these distortions can be had here: {', '.join(names)}")
     return built
 
@@ -153,7 +153,7 @@ def _bench(
         trainer=trainer,
     )  # fmt: skip
     images = training_images(training, console)[0]
-    console.print(f"{precision}", highlight=False, soft_wrap=True)
+    console.print(f"{precision}", soft_wrap=True)
     measured = [images[i] for i in subset([image.name for image in images], config.limit)]
     settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, precision.name,
                         len(images), len(measured), config.crop_px,
@@ -207,7 +207,7 @@ def train_and_measure(name: str, distortion: Distortion, bench: Bench) -> list[f
         ValueError: it diverged.
         KeyboardInterrupt: Ctrl-C, once the step at hand was done.
     """
-    bench.console.print(f"{name}: training with scale {distortion.scale:.5g}", highlight=False)
+    bench.console.print(f"{name}: training with scale {distortion.scale:.5g}")
     config = dataclasses.replace(bench.training, distortion=name)
     pl.seed_everything(config.seed, verbose=False)
     module = CodecTraining(initial_codec(config), distortion, config)

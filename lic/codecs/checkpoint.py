@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from typing import Any, NamedTuple
 
 import safetensors
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.nn.utils.rnn import pad_sequence
 
+from lic.atomic import write_file
 from lic.codecs.build import CARDS, build_from, codec_card
 from lic.codecs.codec import Codec
 from lic.embedded import embedded, here_or_embedded
@@ -103,15 +103,7 @@ def save_codec(codec: Codec, header: Header, path: Path) -> None:
     names = {name for name, _ in codec.named_parameters()}
     state = {name: (tensor.half() if name in names else tensor) for name, tensor in codec.state_dict().items()}
     tensors = {name: tensor.contiguous() for name, tensor in _pack_tables(state).items()}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        save_file(tensors, temporary, {"lic": json.dumps(dataclasses.asdict(header))})
-        temporary.chmod(0o644)  # safetensors writes files that only their owner may read
-        temporary.replace(path)
-    except safetensors.SafetensorError as error:  # its name for a full disk, too
-        raise OSError(f"{path} cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(save(tensors, {"lic": json.dumps(dataclasses.asdict(header))}), path)
 
 
 _DAMAGE = (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError, TypeError,

@@ -24,9 +24,8 @@ Writes OUTPUT/mse.json, the reference, and OUTPUT/DISTORTION.json after each tra
 
 import shlex
 
-from rich.console import Console
-
 from lic.cli import parse_config
+from lic.printing import Console
 from lic.settings.calibrate import CalibrateConfig
 
 WIDTH = 120

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
+from lic.atomic import write_file
 from lic.cli import parse_config, unknown
 from lic.data.subset import subset
 from lic.degradations import Kind, kinds_for
 from lic.demo.drawing import draw_scene
 from lic.device import pick_device
 from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion, distortion_card, with_backbones
-from lic.images import crop_to, list_images, read_image, write_file
+from lic.images import crop_to, list_images, read_image
+from lic.printing import Console
 from lic.probe import questions as probing
 from lic.probe.figure import draw_probe
 from lic.settings.preferences import ProbeConfig
@@ -125,8 +126,8 @@ def patch_px(distortion: Distortion) -> int:
 
 
 def _print(name: str, found: Probe) -> None:
-    show = Console(highlight=False).print
-    show(f"[bold]{name}[/bold]")
+    show = Console().print
+    show(name, style="bold")
     show(f"at identity       value {found.identity.value:.2g}, largest gradient {found.identity.gradient:.2g}"
          f"{'' if found.identity.is_finite else ', NOT FINITE'}")  # fmt: skip
     shifts = ", ".join(f"{px} px {value:.2f}" for px, value in found.shifts.items())

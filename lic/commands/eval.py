@@ -24,9 +24,8 @@ def main(argv: Sequence[str], program: str = PROGRAM) -> int:
     name = program.removeprefix("python ")
     config = parse_config(EvalConfig, argv, name, str(__doc__).replace(PROGRAM, program))
     with reporting_mistakes(name):
-        from rich.console import Console  # after the settings, so that --help and mistakes answer at once
-
         from lic.evaluation.run import evaluate
+        from lic.printing import Console  # after the settings, so that --help and mistakes answer at once
 
         evaluate(config, Console())
         return 0

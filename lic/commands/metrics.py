@@ -10,12 +10,11 @@ import sys
 from typing import Any, get_args
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lic.cli import fail
 from lic.metrics import CARDS, MetricCard
+from lic.printing import Console
 from lic.settings.names import DistortionName
 
 RECORDED = ("name", "title", "reference", "better", "lowest", "highest", "is_differentiable", "weights", "licence",
@@ -58,13 +57,13 @@ def _print_table() -> None:
     for heading in ("name", "reference", "better", "range", "--distortion", "weights", "licence", "source"):
         table.add_column(heading, no_wrap=heading not in ("licence", "source"))
     for card in CARDS:
-        table.add_row(*(escape(cell) for cell in _cells(card)))
+        table.add_row(*(cell for cell in _cells(card)))
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
     console.print(table)
     for card in CARDS:
         if card.is_here is False:
-            console.print(f"{card.name} needs {escape(card.how_to_get)}", soft_wrap=True, highlight=False)
+            console.print(f"{card.name} needs {card.how_to_get}", soft_wrap=True)
 
 
 def _cells(card: MetricCard) -> list[str]:

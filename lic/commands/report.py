@@ -11,6 +11,7 @@ a results file, a viewer compares the original and the codecs at matched rates (
 from collections.abc import Sequence
 from pathlib import Path
 
+from lic.atomic import write_file
 from lic.cli import KEEP_LINES
 from lic.commands.curves import Parser, positive
 from lic.report.page import build_report
@@ -33,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     try:
         page = build_report(options.results, options.reference, options.at_bpp)
-        options.output.write_text(page, encoding="utf-8")
+        write_file(page, options.output)
     except OSError as error:
         parser.error(f"cannot write '{options.output}': {error.strerror or error}; choose another --output")
     except ValueError as error:

@@ -25,8 +25,7 @@ def main(argv: Sequence[str], program: str = PROGRAM) -> int:
     name = program.removeprefix("python ")
     config = parse_config(TrainConfig, with_resumed_config(argv), name, str(__doc__).replace(PROGRAM, program))
     with reporting_mistakes(name):
-        from rich.console import Console  # after the settings, so that --help and mistakes answer at once
-
+        from lic.printing import Console  # after the settings, so that --help and mistakes answer at once
         from lic.training.run import train
 
         return train(config, Console(), program)

@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from lic.atomic import replacing
 from lic.curves.looks import looks
 from lic.curves.results import Results, facts_of, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
@@ -22,6 +23,7 @@ _INK = "#333333"
 
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
+    "text.parse_math": False,  # names are text, though they hold a $
     "text.color": _INK,
     "axes.edgecolor": "#888888",
     "axes.labelcolor": _INK,
@@ -84,7 +86,8 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         _draw_legend(figure, axes[len(panels) :], list({line.get_label(): line for line in lines}.values()))
         title = f"Rate-task curves on {datasets[0]}" if is_one else "Rate-task curves"
         figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
-        figure.savefig(path, format="png", facecolor="white")
+        with replacing(Path(path)) as temporary:
+            figure.savefig(temporary, format="png", facecolor="white")
 
 
 def _drawn(results: Sequence[Results]) -> list[str]:

@@ -16,7 +16,6 @@ each.
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -24,6 +23,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from lic.atomic import write_file
 from lic.curves.environment import read_environment as read_environment
 from lic.curves.facts import METRICS, TASKS_OF_OLDER_FILES, Facts, metric_facts
 from lic.curves.naming import Curve
@@ -206,12 +206,7 @@ def save_results(results: Results, path: Path | str) -> None:
         del content["metrics"]
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     text = _LONG_LIST.sub(lambda found: " ".join(found[0].split()), text)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(text + "\n", path)
 
 
 def load_results(path: Path | str) -> Results:

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lic.curves.comparison import bd_rate_texts, bd_rows, compare, drops, in_percent, label, lost_points, setting
 from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
+from lic.printing import Console
 
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe, where no terminal tells its width."""
@@ -39,7 +38,7 @@ def print_results(results: Sequence[Results], console: Console | None = None) ->
         table.add_column(column, justify="right", no_wrap=True)
     previous = ""
     for row in _rows(results):
-        table.add_row("" if row.name == previous else escape(row.name), *row.cells, end_section=row.is_last)
+        table.add_row("" if row.name == previous else row.name, *row.cells, end_section=row.is_last)
         previous = row.name
     (console or _console()).print(table)
 
@@ -71,11 +70,11 @@ def print_bd_rates(reference: Results, results: Sequence[Results], console: Cons
     for row in bd_rows(reference, results):
         rate, accuracy = (_noted(delta.text, delta.note, notes) for delta in (row.rate, row.accuracy))
         cells = (rate, row.rate.over, accuracy, row.accuracy.over)
-        table.add_row(escape(row.quality) if row.is_first else "", escape(row.name), *cells, end_section=row.is_last)
+        table.add_row(row.quality if row.is_first else "", row.name, *cells, end_section=row.is_last)
     if table.row_count:
         console.print(table)
     for number, note in enumerate(notes, 1):
-        console.print(f"  [{number}] {note}", markup=False, highlight=False)
+        console.print(f"  [{number}] {note}")
 
 
 def markdown_bd_rates(reference: Results, results: Sequence[Results], qualities: Sequence[str]) -> str:
@@ -113,7 +112,7 @@ def print_drops(
         table.add_column(f"{bpp:g} bpp", justify="right", no_wrap=True)
     for row in rows:
         cells = ["" if drop is None else _number(drop, row.digits) for drop in row.drops]
-        table.add_row(escape(row.task) if row.is_first else "", escape(row.name), *cells, end_section=row.is_last)
+        table.add_row(row.task if row.is_first else "", row.name, *cells, end_section=row.is_last)
     (console or _console()).print(table)
 
 
@@ -161,7 +160,7 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def _new_table(title: str) -> Table:
-    return Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def _console() -> Console:

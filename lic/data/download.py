@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from lic.atomic import write_file
 from lic.data.transfer import receive
-from lic.images import write_file
 
 
 class SetFile(NamedTuple):

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn
+
+from lic.printing import Console, Words
 
 FIRST_WAIT_SECONDS = 1.0  # before the first retry, doubled for each further one that brings nothing
 NUM_RETRIES = 5
@@ -35,7 +36,7 @@ def receive(url: str, part: Path) -> None:
         ValueError: in one line: the server refuses, or drops too often, or sends another length than it tells.
         OSError: the disk's.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (Words("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     most_bytes, num_failures = 0, 0
     console = Console()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -51,7 +52,7 @@ def receive(url: str, part: Path) -> None:
                     kept = f"{num_bytes} bytes are kept, the same command goes on from there"
                     raise ValueError(f"{url}: {error}; gave up after {NUM_RETRIES} retries; {kept}") from error
                 wait_seconds = FIRST_WAIT_SECONDS * 2 ** (num_failures - 1)
-                console.print(f"{part.stem}: {error}; next try in {wait_seconds:g} s", markup=False)
+                console.print(f"{part.stem}: {error}; next try in {wait_seconds:g} s")
                 time.sleep(wait_seconds)
 
 

@@ -16,6 +16,7 @@ from rich.progress import track
 from torch import Tensor
 from torchvision.transforms.v2.functional import normalize
 
+from lic.atomic import replacing
 from lic.demo.drawing import draw_scene
 from lic.demo.scenes import cache_folder, world_name
 
@@ -60,9 +61,8 @@ def draw_arrays(split: str, num_scenes: int) -> SceneArrays:
         chunks = pool.map(_draw_chunk, [split] * len(starts), starts, [min(i + CHUNK, num_scenes) for i in starts])
         scenes = _join(track(chunks, f"drawing {num_scenes} {split} scenes", total=len(starts)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.npz")
-    np.savez(partial, **vars(scenes))
-    partial.rename(path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **vars(scenes))
     return scenes
 
 

@@ -6,7 +6,6 @@ the only augmentation is that the CLIP sees pieces of scenes with captions that 
 scenes mirrored, shifted and recoloured.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,12 +14,12 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress, TextColumn
-from safetensors.torch import save_file
+from rich.progress import Progress
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from lic.atomic import write_file
 from lic.demo import networks as demo
 from lic.demo import other_networks as voters
 from lic.demo.arrays import SceneArrays, jpeg_compressed, to_images
@@ -30,6 +29,7 @@ from lic.demo.networks import NetworkName
 from lic.demo.other_networks import VoterName
 from lic.demo.scores import score_network
 from lic.device import pick_precision
+from lic.printing import Console, Words
 
 NAMES: tuple[NetworkName, ...] = ("clip", "classifier", "detector", "segmenter")
 VOTERS: tuple[VoterName, ...] = ("mobilenet", "regnet", "vit", "ssd", "unet", "convnext")
@@ -79,7 +79,7 @@ def train_network(name: NetworkName | VoterName, scenes: SceneArrays, steps: int
     groups.append({"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0})
     optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, steps + 1, pct_start=0.15)
-    with Progress(*Progress.get_default_columns(), TextColumn("{task.fields[loss]}")) as progress:
+    with Progress(*Progress.get_default_columns(), Words("{task.fields[loss]}")) as progress:
         task = progress.add_task(f"training the {name}", total=steps, loss="")
         mean = 0.0
         for step in range(steps):
@@ -129,10 +129,7 @@ def _write(network: nn.Module, header: dict[str, str], path: Path) -> None:
     weights = network.state_dict()
     half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in weights.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(half, partial, header)
-    partial.chmod(0o644)  # safetensors writes files that only their owner may read
-    partial.rename(path)
+    write_file(save(half, header), path)
 
 
 def _attribute_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from lic.atomic import write_file
 from lic.curves.results import Point
 from lic.evaluation.coders import Coder
 from lic.evaluation.measure import Measures
 from lic.evaluation.records import WHOLE, Measured, Record, Records, Shard
-from lic.images import image_size, quantise, read_image, write_file, write_image
+from lic.images import image_size, quantise, read_image, write_image
 from lic.tasks import Task
 
 MAX_BATCH, MAX_BATCH_PX = 16, 2**20  # what networks see together; codecs get images singly

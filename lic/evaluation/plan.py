@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from lic.backbones.networks import build_network
 from lic.data.subset import subset
@@ -17,6 +16,7 @@ from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset
 from lic.evaluation.records import WHOLE, Shard
 from lic.images import list_images
 from lic.metrics import Metric, build_metric
+from lic.printing import Console
 from lic.settings import require
 from lic.settings.evaluate import JudgeConfig
 from lic.settings.metrics import MetricsConfig
@@ -71,7 +71,7 @@ def _metrics(
         except ValueError as error:
             if name not in ("mlclipsim", "features") or getattr(chosen, name) == getattr(config, name):
                 raise  # it was asked for
-            console.print(f"{name} is not measured: {error}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"{name} is not measured: {error}", soft_wrap=True)
     return built
 
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from lic.atomic import write_file
 from lic.cli import command_line
 from lic.curves.facts import METRICS
 from lic.curves.naming import Curve, file_stems
@@ -31,6 +31,7 @@ from lic.evaluation.evaluate import (
 from lic.evaluation.measure import Measures, facts_of_metric
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
+from lic.printing import Console, Words
 from lic.settings.names import BaselineName
 from lic.tasks import Task, facts_by_task
 
@@ -190,12 +191,12 @@ class RateTask:
         if not marker.is_file() or marker.read_text() != key:  # of other images, or judged by others
             shutil.rmtree(self._samples, ignore_errors=True)
             self._samples.mkdir(parents=True)
-            marker.write_text(key)
+            write_file(key, marker)
         for path, record in zip(self.images, self.originals, strict=True):
             if path in self.sampled:
                 write_sample(self._samples / "original" / self.sampled[path], read_image(path), record)
         names = {task.name: task.classes for task in self.tasks}
-        (self._samples / "classes.json").write_text(json.dumps(names, indent=1), encoding="utf-8")
+        write_file(json.dumps(names, indent=1), self._samples / "classes.json")
 
     def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
         """Return each of Pillow's baselines at the quality whose rate on these images is nearest to a rate."""
@@ -211,7 +212,7 @@ class RateTask:
 
     @contextmanager
     def _progress(self, name: str) -> Iterator[Progress]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (Words("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         console = Console(stderr=True, quiet=self.shard.rank > 0)
         with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
             bar = bars.add_task(name, total=len(self.images))
@@ -254,7 +255,7 @@ def readable(images: Sequence[Path]) -> list[Path]:
             read_image(path)
             good.append(path.resolve())
         except UnreadableImage as error:
-            console.print(f"skipped: {error}", markup=False, highlight=False)
+            console.print(f"skipped: {error}")
     if len(good) < len(images):
         console.print(f"{len(images) - len(good)} of {len(images)} images could not be read and are skipped")
     if not good:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lic.atomic import naming
 from lic.embedded import PACKAGE
 
 
@@ -72,7 +73,8 @@ class Records:
             self._own[number] = records
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / f"{self._key}.{self._rank}.jsonl").open("a", encoding="utf-8") as file:
+        path = self._folder / f"{self._key}.{self._rank}.jsonl"
+        with naming(path), path.open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps([number, records]))  # the line end first: the last line may have been cut
 
 

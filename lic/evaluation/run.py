@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from lic.codecs import PHOTOS, SHIPPED, Header, load_codec
 from lic.curves.naming import Curve
@@ -20,6 +19,7 @@ from lic.evaluation.plan import place, plan_evaluation
 from lic.evaluation.rate_task import NUM_SAMPLES, RateTask
 from lic.evaluation.records import join_processes
 from lic.evaluation.written import draw_grid, write_results
+from lic.printing import Console
 from lic.settings.evaluate import EvalConfig
 from lic.settings.metrics import MetricsConfig
 from lic.tracking.curves import log_evaluation
@@ -74,7 +74,7 @@ def _publish(results: Sequence[Results], rate_task: RateTask, console: Console) 
         draw_grid(rate_task, learned, folder / "reconstructions.png")
     _show(results, console)
     written = [*paths, folder / "curves.png"]
-    console.print(f"written: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
     return paths
 
 

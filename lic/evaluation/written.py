@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
+from lic.atomic import replacing
 from lic.curves.figure import draw_curves
 from lic.curves.naming import file_stems
 from lic.curves.results import Results, save_results
@@ -41,4 +42,5 @@ def draw_grid(rate_task: RateTask, results: Results, path: Path) -> None:
     for original, reconstruction in rate_task.sample_files(results.curve, point)[:GRID_IMAGES]:
         for row, file in zip(rows, (original, reconstruction), strict=True):
             row.append(crop_to(pad_at_least(read_image(file), TILE_PX), TILE_PX, TILE_PX)[0])
-    save_image(torch.stack(rows[0] + rows[1]), path, nrow=len(rows[0]))
+    with replacing(path) as temporary:
+        save_image(torch.stack(rows[0] + rows[1]), temporary, format="png", nrow=len(rows[0]))

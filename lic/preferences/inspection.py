@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from rich.console import Console
-
 from lic.cli import parse_config, unknown
 from lic.images import SUFFIXES
 from lic.preferences.sets import SETS, Listing, Published, list_set, load_set, split_name
 from lic.preferences.sets.listing import differences, missing_files
 from lic.preferences.sets.manifest import read_records
+from lic.printing import Console
 from lic.settings.preferences import InspectConfig
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
@@ -43,7 +42,7 @@ A column map for what these tables hold (--columns FILE.yaml); lines that do not
 def main(argv: list[str]) -> int:
     """Show what a set or a folder holds; return 0, the exit code."""
     config = parse_config(InspectConfig, argv, "lic preferences inspect", "Show what a set on disk holds.")
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True)
     for spec in config.inputs:
         name, colon, _ = spec.partition(":")
         is_folder = not (colon and name in SETS)

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lic.atomic import replacing
 from lic.probe.questions import Reconstruction, fold
 
 
@@ -36,7 +37,8 @@ def draw_probe(
         axis.set_yticks([])
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
 
 
 def _show_row(axes: list[Axes], images: Tensor, label: str) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from rich.console import Console
 
 from lic.curves.results import Results, list_qualities, list_tasks, task_of
+from lic.printing import Console
 from lic.settings.tracking import WandbConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.media import log_samples
@@ -93,10 +93,10 @@ def log_evaluation(
                 log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)
                 offline = Path(run.dir).parent.parent if run.offline else None
         except wandb.Error as error:  # the results are on disk; whatever else there is to evaluate goes on
-            console.print(f"W&B did not take {name}: {str(error).splitlines()[0]}", markup=False, soft_wrap=True)
+            console.print(f"W&B did not take {name}: {str(error).splitlines()[0]}", soft_wrap=True)
     if offline:
         command = f"wandb sync {offline}/offline-run-*"
-        console.print(f"W&B runs kept offline; upload them with: {command}", highlight=False, soft_wrap=True)
+        console.print(f"W&B runs kept offline; upload them with: {command}", soft_wrap=True)
 
 
 def _qualities(results: Sequence[Results]) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlparse
 
 import wandb
-from rich.console import Console
 
+from lic.printing import Console
 from lic.settings.tracking import WandbConfig
 
 
@@ -61,4 +61,4 @@ def finish_wandb(console: Console) -> None:
     upload = f"wandb sync {Path(run.dir).parent}" if run is not None and run.offline else None
     wandb.finish()
     if upload:
-        console.print(f"W&B run kept offline; upload it with: {upload}", highlight=False, soft_wrap=True)
+        console.print(f"W&B run kept offline; upload it with: {upload}", soft_wrap=True)

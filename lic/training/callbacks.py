@@ -1,20 +1,20 @@
 """Lightning callbacks: progress, checkpoints that survive Ctrl-C, and the rate-task curve."""
 
 import copy
-import os
 import shutil
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
+from lic.atomic import replacing
 from lic.codecs import load_codec, save_codec
 from lic.curves.results import Point, Results, task_of
 from lic.evaluation.coders import Coder, LearnedCoder
@@ -22,6 +22,7 @@ from lic.evaluation.plan import place
 from lic.evaluation.rate_task import NUM_SAMPLES, RateTask
 from lic.evaluation.records import Shard
 from lic.evaluation.written import draw_grid, write_results
+from lic.printing import Console, Words
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.curves import log_curve, log_results
@@ -41,7 +42,7 @@ class StepProgress(Callback):
 
     def __init__(self, console: Console, num_lines: int = 20) -> None:
         self.console, self.num_lines = console, num_lines
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        columns = (Words("training"), BarColumn(), MofNCompleteColumn(), Words("{task.description}"))
         self.progress = Progress(*columns, TimeElapsedColumn(), console=console)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -55,7 +56,7 @@ class StepProgress(Callback):
         hint = "; --trainer.max_steps or --batch_size shortens it" if left > LONG_SECONDS else ""
         end = time.strftime("%H:%M", time.localtime(time.time() + left))
         self.console.print(f"a step takes about {late:.2g} s here, all of them {_duration(left)}, until {end}{hint}",
-                           highlight=False, soft_wrap=True)  # fmt: skip
+                           soft_wrap=True)  # fmt: skip
         self.bar = self.progress.add_task("", total=trainer.max_steps, completed=trainer.global_step)
         if self.console.is_terminal:
             self.progress.start()
@@ -77,7 +78,7 @@ class StepProgress(Callback):
         text = "bpp {:.3f}  distortion {:.4f}  PSNR {:.2f} dB".format(*values) + f"  {_duration(left)} left"
         self.progress.update(self.bar, completed=step, description=text)
         if not self.console.is_terminal:
-            self.console.print(f"step {step:5d}/{steps}  {text}", highlight=False)
+            self.console.print(f"step {step:5d}/{steps}  {text}")
 
     def on_train_end(self, *_: Any) -> None:
         self.progress.stop()
@@ -143,14 +144,8 @@ class LastCheckpoint(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         step = trainer.global_step
         if self.stopped_by or step % self.every_n_steps == 0 or step == trainer.max_steps:
-            temporary = self.path.with_suffix(".tmp")
-            try:
-                trainer.save_checkpoint(temporary)
-            except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise OSError(f"{self.path} cannot be written ({error.strerror}); its older state is kept") from error
-            if trainer.is_global_zero:
-                os.replace(temporary, self.path)
+            with replacing(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
+                trainer.save_checkpoint(path)
             trainer.should_stop |= bool(self.stopped_by)  # only now: a step that is not saved must not be the last
 
     def on_train_end(self, *_: Any) -> None:

@@ -13,7 +13,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 from torch.utils.data import DataLoader
 
 from lic.cli import save_config
@@ -31,6 +30,7 @@ from lic.distortions.scale import is_calibrated, read_scale
 from lic.evaluation.plan import plan_evaluation
 from lic.guests import is_guest
 from lic.images import list_images
+from lic.printing import Console
 from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
@@ -66,7 +66,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     if config.resume is not None:
         check_resumable(Path(config.resume), config)
     images, held_out = training_images(config, console)
-    console.print(f"{precision}", highlight=False, soft_wrap=True)
+    console.print(f"{precision}", soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
     if is_guest(config.codec):
@@ -93,7 +93,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
         _ = each.ceiling  # whatever is missing shows before the training, not after it
     folder = run_folder(config)
     save_config(dataclasses.replace(config, resume=None), folder / "config.yaml", str(precision))
-    console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+    console.print(f"run folder {folder}", soft_wrap=True)
     group = _curve(config).name
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
     last = LastCheckpoint(folder, console)

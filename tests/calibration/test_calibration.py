@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from lic import __main__
 from lic.calibration import search as scale_search
@@ -19,6 +18,7 @@ from lic.codecs import SHIPPED, CodecOutput, Header, build_codec, load_codec, sa
 from lic.device import pick_precision
 from lic.distortions import build_distortion, distortion_card
 from lic.images import write_image
+from lic.printing import Console
 from lic.settings.calibrate import CalibrateConfig
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainerConfig

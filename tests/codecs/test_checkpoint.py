@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import pickle
+import resource
 from pathlib import Path
 from typing import Any, get_args
 
@@ -119,15 +120,15 @@ def test_stored_tables_are_used_and_not_built_again(
         assert torch.equal(values, stored[name].to(values.dtype)) and (len(values) or "_cdf" not in name), name
 
 
-def test_failed_write_leaves_the_older_file(saved: Path, make_codec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(_: object, path: Path, __: object) -> None:
-        path.write_bytes(b"half a checkp")
-        raise OSError(28, "No space left on device")
-
+def test_failed_write_leaves_the_older_file(saved: Path, make_codec: Any) -> None:
     before = saved.read_bytes()
-    monkeypatch.setattr("lic.codecs.checkpoint.save_file", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        save_codec(make_codec(seed=3), HEADER, saved)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as a full disk: the write fails half-way
+    try:
+        with pytest.raises(OSError, match=str(saved)):
+            save_codec(make_codec(seed=3), HEADER, saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
 
 

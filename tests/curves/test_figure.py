@@ -64,3 +64,9 @@ def test_networks_are_thin_lines_and_intervals_a_band(make_results: Any, tmp_pat
         return int(((pixels[..., 0] - pixels[..., 2]) > 20).sum())  # the first codec's orange, in any strength
 
     assert coloured("several.png", networks=["a", "b", "c"]) > 2 * coloured("one.png")
+
+
+def test_names_are_no_formulas(make_results: Any, tmp_path: Path) -> None:
+    results = replace(make_results([0.1, 0.2], [24, 27]), dataset="8 images of $x_{^ \\bad$")
+    draw_curves([results], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").is_file()

@@ -3,9 +3,8 @@
 import io
 from typing import Any
 
-from rich.console import Console
-
 from lic.curves.table import markdown_table, print_bd_rates, print_drops, print_results
+from lic.printing import Console
 
 
 def _printed(show: Any, *arguments: object) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import wandb
-from rich.console import Console
 
 from lic.codecs.checkpoint import SHIPPED, load_codec, save_codec
 from lic.curves.results import Results, save_results
 from lic.images import write_image
+from lic.printing import Console
 from lic.settings.tracking import WandbConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.curves import COLUMNS, log_curve, log_evaluation, log_results

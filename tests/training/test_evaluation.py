@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 from lic.curves.results import Results, load_results
 from lic.evaluation.rate_task import RateTask
+from lic.printing import Console
 from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
 from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig, TrainerConfig

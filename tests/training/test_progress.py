@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
+from lic.printing import Console
 from lic.training import callbacks
 from lic.training.callbacks import StepProgress
 from lic.training.run import train

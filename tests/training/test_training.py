@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from lic.codecs import build_codec, load_codec
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion, with_backbones
+from lic.printing import Console
 from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
 from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig, TrainerConfig

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from lic.atomic import replacing
 from lic.curves.figure import STYLE
 from lic.curves.looks import COLOURS, GREYS
 from lic.preferences.benchmark.followed import MAJORITY, OVERALL
@@ -41,7 +42,8 @@ def draw_benchmark(parts: Sequence[Part], path: Path, no_reference: set[str]) ->
             _draw_panel(axis, part, no_reference)
         for axis in axes[len(parts) :]:
             axis.set_axis_off()
-        figure.savefig(path, format="png", facecolor="white")
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", facecolor="white")
 
 
 def _draw_panel(axis: Axes, part: Part, no_reference: set[str]) -> None:

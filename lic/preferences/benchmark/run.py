@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+from lic.atomic import write_file
 from lic.backbones.features import load_backbone
 from lic.cli import parse_config, save_config
 from lic.data.subset import subset
 from lic.demo.networks import load_demo_clip
 from lic.device import pick_device
 from lic.distortions import with_backbones
-from lic.images import write_file
 from lic.metrics import Metric, build_metric, metric_card
 from lic.preferences.benchmark.figure import draw_benchmark
 from lic.preferences.benchmark.followed import Headline, Opinions, Row
@@ -41,6 +40,7 @@ from lic.preferences.benchmark.tables import (
 )
 from lic.preferences.sets import is_drawn, list_voters, load_set
 from lic.preferences.sets.opinions import Compared, PreferenceSet, Rated
+from lic.printing import Console, Words
 from lic.settings.metrics import MetricsConfig
 from lic.settings.preferences import BenchmarkConfig
 
@@ -121,7 +121,7 @@ def build_all(names: Sequence[str], config: MetricsConfig, device: torch.device,
             built.failed[name] = " ".join(str(error).split())
             kind, colon, argument = name.partition(":")
             built.titles[name] = f"{kind}{colon}{Path(argument).name}"
-            console.print(f"{name} is left out: {built.failed[name]}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{name} is left out: {built.failed[name]}", soft_wrap=True)
     if not built.metrics:
         raise ValueError(f"no metric can be had; {next(iter(built.failed.values()))}")
     shown = list(built.titles.values())
@@ -155,7 +155,7 @@ def _run_set(spec: str, preferences: PreferenceSet, built: Built, config: Benchm
     failed = dict(built.failed)
     for name, reason in _measure_shown(preferences.name, list_items(preferences), work, config, console):
         failed[name] = " ".join(reason.split())
-        console.print(f"{name} gives up on {preferences.name}: {failed[name]}", markup=False, highlight=False,
+        console.print(f"{name} gives up on {preferences.name}: {failed[name]}",
                       soft_wrap=True)  # fmt: skip
     outcome = Outcome([], [])
     for sort in ("rated", "compared"):
@@ -167,7 +167,7 @@ def _run_set(spec: str, preferences: PreferenceSet, built: Built, config: Benchm
 def _measure_shown(name: str, items: list[Item], work: dict[str, Work], config: BenchmarkConfig,
                    console: Console) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Measure with a progress bar; yield metrics that gave up and why."""
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    bars = (Words("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn())  # fmt: skip
     with Progress(*bars, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=len(items))
@@ -212,9 +212,9 @@ def _write(rows: list[Row], contrasts: list[Contrast], built: Built, config: Ben
     no_reference = {built.titles[name] for name, metric in built.metrics.items() if metric.card.reference == "none"}
     draw_benchmark(parts, folder / "benchmark.png", no_reference)
     for line in _demo_notes(built):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     names = ("benchmark.csv", "benchmark.md", "benchmark.png", "significance.csv")
-    console.print(f"written: {', '.join(str(folder / name) for name in names)}", highlight=False, soft_wrap=True)
+    console.print(f"written: {', '.join(str(folder / name) for name in names)}", soft_wrap=True)
 
 
 def _describe(config: BenchmarkConfig, parts: Sequence[Part], built: Built) -> str:

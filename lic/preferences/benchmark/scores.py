@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lic.atomic import naming
 from lic.guests import content_digest
 from lic.metrics import CARDS, Metric
 from lic.preferences.sets.opinions import Picture, PreferenceSet
@@ -80,7 +81,7 @@ class Scores:
         new = dict(found)
         lines = [json.dumps([*key, value if math.isfinite(value) else None]) for key, value in new.items()]
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        with naming(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write("\n" + "\n".join(lines))  # the line end first: the last line may have been cut
         self.values |= {key: value if math.isfinite(value) else math.nan for key, value in new.items()}
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lic.preferences.benchmark.followed import COMPARED, MAJORITY, OVERALL, RATED, Row
 from lic.preferences.benchmark.significance import Contrast, not_worse
+from lic.printing import Console
 
 TITLES = {
     "srcc": "SRCC", "krcc": "KRCC", "plcc": "PLCC", "plcc_logistic4": "PLCC log. 4", "plcc_logistic5": "PLCC log. 5",
@@ -86,18 +85,18 @@ def _value(row: Row | None, with_interval: bool) -> str:
 
 def print_part(part: Part, console: Console | None = None) -> None:
     """Print a line for each metric."""
-    table = Table(title=escape(part.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=part.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     table.add_column("metric", overflow="fold")
     for statistic in part.statistics:
         table.add_column(TITLES[statistic], justify="right", no_wrap=True)
     for cells in _cells(part):
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     console = console or new_console()
     console.print(table)
-    console.print(LEGEND, markup=False, highlight=False)
+    console.print(LEGEND)
     for line in _notes(part):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def new_console() -> Console:

@@ -24,17 +24,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
+from lic.atomic import write_file
 from lic.cli import parse_config, reporting_mistakes
 from lic.device import pick_device
-from lic.images import Pixels, sha256_of, write_file
+from lic.images import Pixels, sha256_of
 from lic.preferences.pcmp.files import Distorted, Pair, load_pcmp
 from lic.preferences.pcmp.match import Distorted as DrawnImage
 from lic.preferences.pcmp.plan import Drawn, Job, Plan, begin, draw_all, image_file, make_plan, reference_file
 from lic.preferences.pcmp.vote_agreement import Statistics, measure_agreement, print_agreement
 from lic.preferences.pcmp.voters import PHOTOGRAPH_VOTERS, Voter, ask, build_voters, vote
+from lic.printing import Console
 from lic.settings import require
 from lic.settings.preferences import BuildConfig
 
@@ -46,8 +47,8 @@ def main(argv: list[str]) -> int | None:
     """Run the command."""
     config = parse_config(BuildConfig, argv, PROG, str(__doc__))
     with reporting_mistakes(PROG):
-        console = Console(highlight=False)
-        build(config, console if console.is_terminal else Console(highlight=False, width=120))
+        console = Console()
+        build(config, console if console.is_terminal else Console(width=120))
     return None
 
 

@@ -28,19 +28,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
+from lic.atomic import write_file
 from lic.cli import parse_config
 from lic.device import pick_device
 from lic.distortions import MLCLIPSim, build_mlclipsim, with_backbones
-from lic.images import write_file
 from lic.preferences.pcmp.files import PCMP, as_preference_set, load_pcmp
 from lic.preferences.sets.opinions import Compared
+from lic.printing import Console
 from lic.settings.preferences import FitConfig
 
 Array = NDArray[np.float64]

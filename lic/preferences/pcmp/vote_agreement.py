@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from lic.preferences.pcmp.voters import Card
+from lic.printing import Console
 
 Votes = NDArray[np.float64]
 """(pairs, voters): 1 for the first image, 0 for the second, 0.5 for neither."""

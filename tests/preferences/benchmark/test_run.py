@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from torch import Tensor
 
 from lic.commands import preferences as command
@@ -23,6 +22,7 @@ from lic.preferences.benchmark.scores import Item, Scores, Work, list_items, mea
 from lic.preferences.benchmark.significance import contrast_all, not_worse
 from lic.preferences.pcmp.files import PCMP, soft_label
 from lic.preferences.sets.opinions import Compared, Picture, PreferenceSet, Rated
+from lic.printing import Console
 from lic.settings.metrics import MetricsConfig
 from lic.settings.preferences import BenchmarkConfig
 from tests.support import ON_DEMO, noise_image
