@@ -229,7 +229,7 @@ def pad_at_least(image: Tensor, size_px: int) -> Tensor:
 def list_images(folder: Path | str) -> list[Path]:
     """Return the image files in a folder and its subfolders, sorted by path.
 
-    A file counts if its name ends in one of `SUFFIXES`, in either case. Hidden files and folders are passed over.
+    A file counts if its name ends in one of `SUFFIXES`, in either case; see `files_below`.
 
     Raises:
         ValueError: the folder is missing, is a file, may not be read, or holds no image.
@@ -241,17 +241,38 @@ def list_images(folder: Path | str) -> list[Path]:
         raise ValueError(f"expected a folder with images, came the file '{folder}'; give the folder that holds it")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise _no_permission(folder)
-    images: list[Path] = []
-    num_files = 0
-    for place, subfolders, names in os.walk(folder, onerror=_refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        visible = [name for name in names if not name.startswith(".")]
-        num_files += len(visible)
-        images += [Path(place, name) for name in visible if name.lower().endswith(SUFFIXES)]
+    images = image_files(folder)
     if not images:
-        found = f"{num_files} other files" if num_files else "no files at all"
+        files = files_below(folder)
+        found = f"{len(files)} other files" if files else "no files at all"
         raise ValueError(f"image folder '{folder}' has {found} and no image; expected {', '.join(SUFFIXES)}")
-    return sorted(images)
+    return images
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images among `files_below`; there may be none."""
+    return [path for path in files_below(folder) if path.name.lower().endswith(SUFFIXES)]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder and its subfolders, sorted by path, without hidden ones.
+
+    Links are followed; a folder that is reached twice, by a loop of them, is taken once.
+
+    Raises:
+        ValueError: a folder may not be read.
+    """
+    files: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for place, subfolders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        files += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(files)
 
 
 def _refuse(error: OSError) -> None:

@@ -329,3 +329,15 @@ def test_folders_without_permission(closed: str, tmp_path: Path) -> None:
             list_images(tmp_path)
     finally:
         (tmp_path / closed).chmod(0o700)
+
+
+def test_linked_folders_belong_to_a_set_and_loops_end(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    (tmp_path / "disk2" / "more").mkdir(parents=True)
+    for name in ("photos/a.png", "photos/sub/b.PNG", "disk2/c.avif", "disk2/more/d.jp2"):
+        (tmp_path / name).touch()
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "disk2")
+    (tmp_path / "photos" / "sub" / "loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "disk2" / "itself").symlink_to(".")
+    found = [path.relative_to(tmp_path / "photos").as_posix() for path in list_images(tmp_path / "photos")]
+    assert found == ["a.png", "linked/c.avif", "linked/more/d.jp2", "sub/b.PNG"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lic.bitstream.container import MAX_PIXELS, BitstreamError
+from lic.images import files_below
 
 MAX_STREAM_BYTES = 4 * MAX_PIXELS
 """More than raw pixels take."""
@@ -58,7 +59,7 @@ def list_streams(folder: Path) -> list[Path]:
     Raises:
         ValueError: there is none.
     """
-    streams = sorted(path for path in folder.rglob("*.lic") if path.is_file())
+    streams = [path for path in files_below(folder) if path.suffix == ".lic"]
     if not streams:
         raise ValueError(f"folder '{folder}' holds no .lic file")
     return streams

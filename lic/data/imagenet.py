@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from torchvision.datasets import ImageFolder
+from lic.images import image_files
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 Row = TypeVar("Row")
@@ -66,12 +66,6 @@ def _visible_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-class _ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no types
-    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
-        names = _visible_folders(Path(directory))
-        return names, {name: i for i, name in enumerate(names)}
-
-
 def _as_imagenet(found: LabelledImages) -> LabelledImages:
     """Return the labels among all 1000 classes if the folders are some of them: a part of ImageNet keeps its order."""
     from timm.data import ImageNetInfo  # only here: it takes a while
@@ -84,14 +78,12 @@ def _as_imagenet(found: LabelledImages) -> LabelledImages:
 
 
 def _read_folders(folder: Path) -> LabelledImages:
-    try:
-        found = _ClassFolders(str(folder), allow_empty=True)  # a class without images keeps its label
-    except FileNotFoundError as error:
-        raise ValueError(f"no ImageNet in {folder}: {error}") from error
-    if not found.samples:
-        raise ValueError(f"no images in the folders {', '.join(found.classes)[:80]} of {folder}")
-    paths, labels = zip(*found.samples, strict=True)
-    return LabelledImages([Path(path) for path in paths], list(labels), found.classes)
+    """Return the images in a folder's folders, labelled by their order; one without images keeps its label."""
+    classes = _visible_folders(folder)
+    found = [(path, label) for label, name in enumerate(classes) for path in image_files(folder / name)]
+    if not found:
+        raise ValueError(f"no images in the folders {', '.join(classes)[:80]} of {folder}")
+    return LabelledImages([path for path, _ in found], [label for _, label in found], classes)
 
 
 def _read_flat(folder: Path, base: Path) -> LabelledImages:

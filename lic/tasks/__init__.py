@@ -85,7 +85,7 @@ def _source(card: TaskCard, data_root: Path | None, limit: int | None) -> Source
         demo = ", ".join(each.name for each in CARDS if each.has_demo)
         require(card.has_demo, f"{card.name} has no demo scenes; give --data_root, the folder with its data "
                                f"(without one there are {demo})")  # fmt: skip
-    return Source(data_root or scenes_root(), data_root is None, limit, card.dataset, card.num_images)
+    return Source(data_root or scenes_root(), data_root is None, limit, card.dataset, card.num_images, card.file_name)
 
 
 def _verdicts(card: TaskCard, networks: Sequence[Network]) -> list[Verdict]:

@@ -1,7 +1,7 @@
 """What a task declares: a card for each value of `--task`, in the task's own file."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ class Source(NamedTuple):
         limit: how many images to take (`lic.data.subset`); None: all.
         dataset: the card's.
         num_images: the card's.
+        file_name: the card's.
     """
 
     root: Path
@@ -33,13 +34,22 @@ class Source(NamedTuple):
     limit: int | None
     dataset: str | None
     num_images: int | None
+    file_name: str = ""
 
-    def describe(self, num_kept: int, num_there: int) -> str:
-        """Return what results call the images, with their number where they are not all."""
-        dataset, full = self.dataset or self.root.resolve().name, self.num_images or num_there
-        if self.is_demo:
-            dataset, full = DEMO_DATASET, num_there
-        return dataset if num_kept == full else f"{dataset}, {num_kept} of {full}"
+    def describe(self, num_kept: int, num_there: int, names: Sequence[str] = ()) -> str:
+        """Return what results call the images, with their number where they are not all.
+
+        A published set's name is for the whole set and its parts by `limit`.
+
+        Args:
+            num_kept: how many are taken.
+            num_there: of how many.
+            names: of all the files that are there, without folders; a published set's match `file_name`.
+        """
+        is_published = num_there == self.num_images and all(re.fullmatch(self.file_name, name) for name in names)
+        published = self.dataset if is_published or self.num_images is None else None
+        dataset = DEMO_DATASET if self.is_demo else published or self.root.resolve().name
+        return dataset if num_kept == num_there else f"{dataset}, {num_kept} of {num_there}"
 
 
 Make = Callable[[str, Any], Task]
@@ -74,9 +84,11 @@ class TaskCard:
     """Read and check the images and labels, before any network is built; ValueError, in one line, where they are
     missing."""
     dataset: str | None = None
-    """What results call the images; None: as their folder."""
+    """The published set that results name if all of it is there; None, or a part, or another: the folder's name."""
     num_images: int | None = None
-    """How many the published set has; None: as many as there are."""
+    """How many it has."""
+    file_name: str = ""
+    """What its files' names match, a regular expression."""
     has_demo: bool = False
     """Whether the demo scenes are labelled for it."""
 

@@ -85,7 +85,7 @@ def _open(source: Source, labelled: LabelledImages) -> Make:
     names = [path.name if source.num_images else f"{path.parent.name}/{path.name}" for path in labelled.images]
     kept = subset(names, source.limit)
     limited = labelled._replace(images=take(labelled.images, kept), labels=take(labelled.labels, kept))
-    dataset = source.describe(len(kept), len(names))
+    dataset = source.describe(len(kept), len(names), [path.name for path in labelled.images])
     return lambda title, network: Classification(title, dataset, limited, network)
 
 
@@ -93,6 +93,6 @@ _VERDICT = Verdict(Facts("top1", "top-1", "Classification"), "classification", "
 
 IMAGENET = TaskCard(
     "imagenet-cls", (_VERDICT,), lambda source: _open(source, read_imagenet(source.root)),
-    dataset="ImageNet val", num_images=50_000, has_demo=True,
+    dataset="ImageNet val", num_images=50_000, file_name=r"ILSVRC2012_val_\d{8}\.JPEG", has_demo=True,
 )  # fmt: skip
 FOLDER = TaskCard("folder-cls", (_VERDICT,), lambda source: _open(source, read_folder_classes(source.root)))

@@ -155,7 +155,7 @@ def _limit(source: Source, coco: CocoImages) -> tuple[str, CocoImages]:
     limited = coco._replace(images=take(coco.images, kept), image_ids=take(coco.image_ids, kept))
     entries = coco.annotations.loadImgs(limited.image_ids)
     check_sizes(zip(limited.images, [(each["height"], each["width"]) for each in entries], strict=True))
-    return source.describe(len(kept), len(coco.images)), limited
+    return source.describe(len(kept), len(coco.images), [path.name for path in coco.images]), limited
 
 
 def _open_coco(source: Source) -> Make:
@@ -178,15 +178,15 @@ def _open_instances(source: Source) -> Make:
 COCO_DET = TaskCard(
     "coco-det",
     (Verdict(Facts("ap", "box AP", "Detection"), "detection", "fasterrcnn_resnet50_fpn_v2"),),
-    _open_coco, dataset="COCO val2017", num_images=5000, has_demo=True,
+    _open_coco, dataset="COCO val2017", num_images=5000, file_name=r"\d{12}\.jpg", has_demo=True,
 )  # fmt: skip
 VOC_DET = TaskCard(
     "voc-det",
     (Verdict(Facts("ap50", "AP50", "VOC detection"), "detection", "fasterrcnn_resnet50_fpn_v2"),),
-    _open_voc, dataset="VOC2012 val", num_images=5823,
+    _open_voc, dataset="VOC2012 val", num_images=5823, file_name=r"\d{4}_\d{6}\.jpg",
 )  # fmt: skip
 COCO_SEG = TaskCard(
     "coco-seg",
     (Verdict(Facts("ap", "mask AP", "Instances"), "instances", "maskrcnn_resnet50_fpn_v2"),),
-    _open_instances, dataset="COCO val2017", num_images=5000,
+    _open_instances, dataset="COCO val2017", num_images=5000, file_name=r"\d{12}\.jpg",
 )  # fmt: skip

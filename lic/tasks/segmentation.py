@@ -176,7 +176,7 @@ def _open(source: Source, semantic: SemanticImages, is_partial: bool = False) ->
         limited = limited._replace(classes=("background", *SHAPES))
     check_sizes(zip(limited.images, map(image_size, limited.masks), strict=True))
     check_masks(limited)
-    dataset = source.describe(len(kept), len(semantic.images))
+    dataset = source.describe(len(kept), len(semantic.images), [path.name for path in semantic.images])
     return lambda title, network: Segmentation(title, dataset, limited, network, is_partial)
 
 
@@ -184,13 +184,13 @@ _VERDICT = Verdict(Facts("miou", "mIoU", "Segmentation"), "semantic", "deeplabv3
 
 COCO_SEMSEG = TaskCard(
     "coco-semseg", (_VERDICT,), lambda source: _open(source, read_coco_semantic(source.root), is_partial=True),
-    dataset="COCO val2017", num_images=5000,
+    dataset="COCO val2017", num_images=5000, file_name=r"\d{12}\.jpg",
 )  # fmt: skip
 VOC_SEG = TaskCard(
     "voc-seg", (_VERDICT,), lambda source: _open(source, read_voc(source.root)),
-    dataset="VOC2012 val", num_images=1449, has_demo=True,
+    dataset="VOC2012 val", num_images=1449, file_name=r"\d{4}_\d{6}\.jpg", has_demo=True,
 )  # fmt: skip
 CAMVID_SEG = TaskCard(
     "camvid-seg", (_VERDICT,), lambda source: _open(source, read_camvid(source.root)),
-    dataset="CamVid val", num_images=101,
+    dataset="CamVid val", num_images=101, file_name=r"0016E5_\d{5}\.png",
 )  # fmt: skip

@@ -79,6 +79,9 @@ def test_folder_of_classes(tmp_path: Path) -> None:
     picture(tmp_path / "bee" / "1.png")
     labelled = read_folder_classes(tmp_path)
     assert labelled.classes == ["bee", "cat"] and labelled.labels == [0, 1]
+    (tmp_path / "cat" / "2.jp2").touch()  # whatever `read_image` reads
+    (tmp_path / "cat" / "more").symlink_to(tmp_path / "bee")
+    assert read_folder_classes(tmp_path).labels == [0, 1, 1, 1]
 
 
 def test_subsets_are_nested_and_not_the_first() -> None:

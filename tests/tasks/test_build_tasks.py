@@ -103,9 +103,8 @@ def test_every_network_judges_the_tasks_it_fits(monkeypatch: pytest.MonkeyPatch)
     ]
     assert built == ["deeplabv3_resnet50"]
     assert [task.dataset for task in tasks] == [
-        *["COCO val2017, 16 of 5000"] * 2, "VOC2012 val, 16 of 1449", *[scenes_root().name] * 3,
-        "ImageNet val, 16 of 50000",
-    ]  # fmt: skip
+        scenes_root().name  # the scenes are none of the published sets whose layouts they have
+    ] * 7
 
 
 def _demo_voc() -> Any:

@@ -125,6 +125,10 @@ def test_names_that_results_could_not_hold(name: str) -> None:
 
 def test_sets_are_named_with_their_size() -> None:
     card = CARDS[0]
-    source = Source(Path("a/photos"), False, None, card.dataset, card.num_images)
-    assert (source.describe(50_000, 50_000), source.describe(3, 4)) == ("ImageNet val", "ImageNet val, 3 of 50000")
+    source = Source(Path("a/photos"), False, None, card.dataset, card.num_images, card.file_name)
+    official = [f"ILSVRC2012_val_{i:08d}.JPEG" for i in range(1, 50_001)]
+    assert source.describe(50_000, 50_000, official) == "ImageNet val"
+    assert source.describe(3, 50_000, official) == "ImageNet val, 3 of 50000"
+    assert source.describe(8, 8, official[:8]) == "photos"  # a part of it that somebody else chose
+    assert source.describe(3, 50_000, [f"{i}.jpg" for i in range(50_000)]) == "photos, 3 of 50000"  # another set
     assert source._replace(dataset=None, num_images=None).describe(4, 4) == "photos"
