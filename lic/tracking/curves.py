@@ -20,7 +20,7 @@ from lic.printing import Console
 from lic.settings.tracking import WandbConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.media import log_samples
-from lic.tracking.runs import present_run, start_wandb
+from lic.tracking.runs import only_reporting, present_run, start_wandb
 
 COLUMNS = (
     "curve", "codec", "distortion", "seed", "lmbda", "quality", "bpp", "score", "low", "high", "ceiling", "network",
@@ -85,15 +85,15 @@ def log_evaluation(
         settings = {**config, **result.curve._asdict(), "dataset": result.dataset}
         lmbdas = [point.lmbda for point in result.points if point.lmbda is not None]
         name = f"{path.parent.name}-{path.stem}"
-        try:
-            with start_wandb(where, name, settings, path.parent, "eval", result.name, lmbdas) as run:
-                log_results([result], [path.parent])
-                log_samples(path.parent, path.stem)
-                log_curve(result)
-                log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)
-                offline = Path(run.dir).parent.parent if run.offline else None
-        except wandb.Error as error:  # the results are on disk; whatever else there is to evaluate goes on
-            console.print(f"W&B did not take {name}: {str(error).splitlines()[0]}", soft_wrap=True)
+        with (
+            only_reporting(name),
+            start_wandb(where, name, settings, path.parent, "eval", result.name, lmbdas) as run,
+        ):
+            log_results([result], [path.parent])
+            log_samples(path.parent, path.stem)
+            log_curve(result)
+            log_artifacts([result], [path, path.parent / "curves.png"], used=checkpoints)
+            offline = Path(run.dir).parent.parent if run.offline else None
     if offline:
         command = f"wandb sync {offline}/offline-run-*"
         console.print(f"W&B runs kept offline; upload them with: {command}", soft_wrap=True)

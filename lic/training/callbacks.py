@@ -26,6 +26,7 @@ from lic.printing import Console, Words
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.curves import log_curve, log_results
+from lic.tracking.runs import only_reporting
 from lic.training.module import CodecTraining
 from lic.training.optimizers import build_optimizer
 
@@ -220,11 +221,12 @@ class RateTaskCallback(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(scalars, trainer.global_step)
         everything = [result for results in self.results for result in results]
-        log_results(everything, [each.folder for each in self.rate_tasks if each.folder], trainer.global_step)
-        if is_final:
-            for results in self.results:
-                log_curve(results[0])
-            log_artifacts(everything, files, made=checkpoint)
+        with only_reporting("results"):
+            log_results(everything, [each.folder for each in self.rate_tasks if each.folder], trainer.global_step)
+            if is_final:
+                for results in self.results:
+                    log_curve(results[0])
+                log_artifacts(everything, files, made=checkpoint)
 
 
 def _middle(results: Results) -> Point:

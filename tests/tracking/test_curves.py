@@ -12,6 +12,7 @@ import wandb
 
 from lic.codecs.checkpoint import SHIPPED, load_codec, save_codec
 from lic.curves.results import Results, save_results
+from lic.evaluation.written import write_results
 from lic.images import write_image
 from lic.printing import Console
 from lic.settings.tracking import WandbConfig
@@ -191,12 +192,25 @@ def test_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_key()
 
 
-def test_what_wandb_refuses_is_a_line(
-    tmp_path: Path, make_results: MakeResults, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", "not a key")
-    text = io.StringIO()
-    path = tmp_path / "jpeg.json"
-    results = make_results([0.3], [22.0], "jpeg", None, False)
-    log_evaluation(WandbConfig(mode="online"), {}, [results], [path], [], Console(file=text))
-    assert text.getvalue().count("\n") == 1 and f"W&B did not take {tmp_path.name}-jpeg: " in text.getvalue()
+@pytest.mark.parametrize("trouble", [
+    {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "a" * 40},  # a key, and nobody who answers
+    {"HOME": "/dev/null", "WANDB_MODE": "offline"},  # nowhere to stage files
+])  # fmt: skip
+def test_a_run_without_server_or_home_is_kept_offline(
+    tmp_path: Path, make_results: MakeResults, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    trouble: dict[str, str],
+) -> None:  # fmt: skip
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    for name, value in trouble.items():
+        monkeypatch.setenv(name, value)
+    wandb.teardown()
+    results, text = make_results([0.3], [22.0], "jpeg", None, False), io.StringIO()
+    paths = write_results([results], tmp_path)
+    log_evaluation(WandbConfig(), {}, [results], paths, [], Console(file=text))
+    assert "W&B runs kept offline" in text.getvalue()
+    assert len(list(tmp_path.glob("wandb/offline-run-*/*.wandb"))) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == ("WANDB_BASE_URL" in trouble) and all("which is kept offline" in line for line in lines)
+    wandb.teardown()
