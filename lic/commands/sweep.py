@@ -30,8 +30,4 @@ def main(argv: Sequence[str]) -> int:
         for run in unfinished:
             check_folder(run.folder)
         tell(f"{path}: {len(runs)} runs in {output}, {len(runs) - len(unfinished)} of them complete already")
-        for folder in (run.folder for run in runs if run not in unfinished):
-            is_judged = any(folder.glob("*.json")) or any(folder.glob("*/curves.png"))  # of several sets of images
-            if (folder / "config.yaml").is_file() and not is_judged:
-                tell(f"{folder.name}  complete, but not judged; do so with: python -m lic eval --checkpoint {folder}")
         return Sweep(config.jobs, lock).run(unfinished)

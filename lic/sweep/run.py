@@ -25,14 +25,19 @@ POLL_SECONDS = 0.2
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether a run's folder holds the codec of its last step; `--eval.every_n_steps` writes earlier ones."""
+    """Return whether a run's folder holds the codec of its last step, and what came of judging it.
+
+    `--eval.every_n_steps` writes earlier codecs. What was not judged is, if it can be resumed.
+    """
     codec, settings = folder / "codec.safetensors", folder / "config.yaml"
     if not codec.is_file() or not settings.is_file():
         return codec.is_file()
     try:
         with safe_open(codec, "np") as file:
             steps = json.loads((file.metadata() or {})["lic"])["steps"]
-        return bool(steps >= yaml.safe_load(settings.read_text())["trainer"]["max_steps"])
+        is_trained = bool(steps >= yaml.safe_load(settings.read_text())["trainer"]["max_steps"])
+        is_judged = any(folder.glob("*.json")) or any(folder.glob("*/curves.png"))  # of several sets of images
+        return is_trained and (is_judged or not (folder / "last.ckpt").is_file())
     except (SafetensorError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{codec} or config.yaml beside it is damaged; move {folder} away") from error
 

@@ -190,6 +190,10 @@ class RateTaskCallback(Callback):
         if trainer.global_step >= trainer.max_steps:
             self._judge(trainer, pl_module, True)
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.results:  # a run that was resumed after its last step: Lightning leaves its training out
+            self.on_train_end(trainer, pl_module)
+
     def _judge(self, trainer: pl.Trainer, module: pl.LightningModule, is_final: bool) -> None:
         assert isinstance(module, CodecTraining)
         checkpoint = self.folder / "codec.safetensors"

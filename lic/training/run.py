@@ -37,6 +37,7 @@ from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import STOP_SIGNALS, LastCheckpoint, RateTaskCallback, StepProgress
 from lic.training.module import CodecTraining
+from lic.training.resume import check_resumable, kept
 
 HARMLESS = (
     ".*does not have many workers.*",  # one worker is enough for 128 px crops
@@ -64,7 +65,8 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     precision = pick_precision(config.trainer.precision, device)
     config = with_widths(with_precision(config, precision))
     if config.resume is not None:
-        check_resumable(Path(config.resume), config)
+        check_same(config.resume, load_codec(config.resume, [config.codec]).header, config)
+        check_resumable(Path(config.resume), config, console)
     images, held_out = training_images(config, console)
     console.print(f"{precision}", soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
@@ -81,6 +83,8 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     elif not is_calibrated(distortion.name, metrics):
         console.print(f"the scale {distortion.scale:g} was not found for this backbone: an lmbda may mean other bits "
                       "than with mse; `python -m lic calibrate` finds one for --distortion_scale", soft_wrap=True)
+    if config.resume is not None:
+        config = kept(config, Path(config.resume))
     module = CodecTraining(codec, distortion, config)
     settings = dataclasses.asdict(config) | {"precision": str(precision)}
     rate_tasks = plan_evaluation(config.eval, asked, device, console, settings, held_out=held_out)
@@ -178,13 +182,13 @@ def initial_codec(config: TrainConfig) -> Codec:
         codec.centre_quantiles()
         return codec
     loaded = load_codec(config.init, [config.codec])
-    _check_same(config.init, loaded.header, config)
+    check_same(config.init, loaded.header, config)
     require(not codec.grid or loaded.header.lmbda == config.lmbdas,
             f"checkpoint {config.init} has the grid --lmbda {' '.join(map(str, loaded.header.lmbda))}; give the same")
     return loaded.codec
 
 
-def _check_same(path: str, header: Header, config: TrainConfig) -> None:
+def check_same(path: str, header: Header, config: TrainConfig) -> None:
     """Refuse a checkpoint of another codec or other widths than the settings'."""
     card = codec_card(config.codec)
     asked = card.choose(config.num_channels, config.num_latent_channels)
@@ -215,18 +219,6 @@ def run_folder(config: TrainConfig) -> Path:
 
 def _curve(config: TrainConfig) -> Curve:
     return Curve(codec_card(config.codec).name, distortion_card(config.distortion).name, config.label)
-
-
-def check_resumable(path: Path, config: TrainConfig) -> None:
-    """Refuse a checkpoint that is damaged, of another codec or optimiser, or not a training's."""
-    require(path.suffix == ".ckpt", f"--resume takes a run's last.ckpt, got {path}; --init takes weights alone")
-    header = load_codec(path, [config.codec]).header
-    _check_same(str(path), header, config)
-    require(header.steps < config.trainer.max_steps,
-            f"run {path.parent} is complete at step {header.steps}; --trainer.max_steps beyond it goes on")
-    optimizer = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("optimizer", "adam")  # the first
-    require(optimizer == config.optimizer, f"the optimiser of checkpoint {path} was {optimizer}: give --optimizer "
-                                           f"{optimizer} --learning_rate as in config.yaml, or start anew with --init")
 
 
 def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list[pl.Callback]) -> None:

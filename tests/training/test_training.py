@@ -1,6 +1,7 @@
 """Training: the loss, resuming exactly, what is clipped, averaged and saved."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from lic.codecs import build_codec, load_codec
 from lic.data.imagenet import read_imagenet
@@ -311,3 +313,37 @@ def test_a_run_goes_on_with_its_optimiser_or_is_left_as_it_was(tmp_path: Path) -
         run(replace(longer, optimizer="adam"), tmp_path)
     assert (folder / "config.yaml").read_bytes() == before
     assert run(longer, tmp_path) == folder
+
+
+@pytest.mark.parametrize("has_codec", [True, False])
+def test_a_run_that_was_stopped_after_its_last_step_is_judged(has_codec: bool, tmp_path: Path) -> None:
+    config = replace(SMALL_TRAINING, distortion="mse", trainer=TrainerConfig(max_steps=1, accelerator="cpu"))
+    folder = run(config, tmp_path)
+    (results,) = folder.glob("mbt2018-mean-mse.json")
+    before = json.loads(results.read_text())["points"]
+    for path in (results, folder / "curves.png", *([] if has_codec else [folder / "codec.safetensors"])):
+        path.unlink()
+    run(replace(config, resume=str(folder / "last.ckpt")), tmp_path)
+    after = json.loads(results.read_text())["points"]
+    assert [each["bpp"] for each in after] == [each["bpp"] for each in before]
+    assert (folder / "curves.png").is_file()
+
+
+def test_what_a_resumed_run_may_change_and_what_it_keeps(tmp_path: Path) -> None:
+    config = replace(SMALL_TRAINING, distortion="ms-ssim", warmup_mse=0.5,
+                     trainer=TrainerConfig(max_steps=2, accelerator="cpu"))  # fmt: skip
+    folder = run(config, tmp_path)
+    before = (folder / "config.yaml").read_bytes()
+    resume = replace(config, resume=str(folder / "last.ckpt"), trainer=TrainerConfig(max_steps=4, accelerator="cpu"))
+    changes: list[dict[str, Any]] = [
+        {"learning_rate": 1e-5}, {"lmbda": 0.02}, {"anchor_mse": 0.5}, {"seed": 1}, {"batch_size": 2}, {"name": "new"},
+        {"warmup_mse": 0.1}, {"distortion_scale": 3.0},
+    ]  # fmt: skip
+    for change in changes:
+        with pytest.raises(ValueError, match=f"begun with {next(iter(change))} .*--init .* in place of --resume"):
+            run(replace(resume, **change), tmp_path)
+        assert (folder / "config.yaml").read_bytes() == before
+    run(replace(resume, clip_norm=0.5, num_workers=0), tmp_path)
+    recorded = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (recorded["clip_norm"], recorded["trainer"]["max_steps"]) == (0.5, 4)
+    assert recorded["warmup_mse"] == 0.25, "the warm-up was one step long, and is over"
