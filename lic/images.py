@@ -6,6 +6,7 @@ precision that codecs code and that tasks see.
 
 import hashlib
 import io
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -35,7 +36,11 @@ class UnreadableImage(ValueError):
     """An image file that cannot be decoded; the message is one line with path and cause."""
 
 
-def read_image(path: Path | str, to_srgb: bool = False) -> Tensor:
+MAX_PIXELS = 89_478_485
+"""Of an image that is read, unless more are allowed: Pillow's own limit, above which it suspects an attack."""
+
+
+def read_image(path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PIXELS) -> Tensor:
     """Return the image in a file, upright, as 8-bit RGB.
 
     The EXIF orientation is applied. Of an animation the first frame is taken. Transparent pixels are laid over white,
@@ -45,6 +50,7 @@ def read_image(path: Path | str, to_srgb: bool = False) -> Tensor:
     Args:
         path: a file in one of `FORMATS`.
         to_srgb: apply an embedded colour profile, as viewers do; datasets are read without, as networks learned them.
+        max_pixels: larger images are refused before anything is decoded.
 
     Returns:
         (1, 3, H, W), RGB in [0, 1], multiples of 1/255.
@@ -52,7 +58,7 @@ def read_image(path: Path | str, to_srgb: bool = False) -> Tensor:
     Raises:
         UnreadableImage: the file is missing, truncated, not an image, or too large to be decoded safely.
     """
-    with _open(path) as image:
+    with _open(path, max_pixels) as image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             image.filename = ""  # Pillow 13 maps an uncompressed grey one into memory by its turned size
         image.load()  # turns a TIFF upright by itself, and says so only then
@@ -73,16 +79,28 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 
 @contextmanager
-def _open(path: Path | str) -> Iterator[Image.Image]:
+def _open(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Open an image file; whatever fails inside the block is an UnreadableImage."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a damaged EXIF block does not matter; too many pixels do
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            warnings.simplefilter("ignore")  # a damaged EXIF block does not matter
+            with _Unlimited(), Image.open(path, formats=FORMATS) as image:
+                if math.prod(image.size) > max_pixels:
+                    raise ValueError(f"its {image.width} x {image.height} px are more than the {max_pixels} allowed; "
+                                     "for more: --max_pixels, where a command has it")
                 yield image
     except Exception as error:  # Pillow's readers raise whatever a format's parser trips over
         raise UnreadableImage(f"cannot read the image '{path}': {_cause(error)}") from error
+
+
+class _Unlimited:
+    """Leaves Pillow's own limit of pixels, which no argument raises, to the caller."""
+
+    def __enter__(self) -> None:
+        self.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+
+    def __exit__(self, *_: object) -> None:
+        Image.MAX_IMAGE_PIXELS = self.before
 
 
 def _cause(error: Exception) -> str:

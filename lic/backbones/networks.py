@@ -86,14 +86,29 @@ def build_network(spec: str, weights: str | None, device: torch.device) -> Netwo
     if is_file:
         return build_timm_file(Path(rest), device)
     if source == "timm":
-        if not timm.is_model(rest):
-            check_name(rest, timm.list_models(), "network of timm")
+        _check_timm(rest, "network of timm", [])
         return build_timm(rest, weights, device)
     if spec in list_models():
         return build_torchvision(spec, weights, device)
-    if not timm.is_model(spec):
-        check_name(spec, [*list_models(), *timm.list_models()], "network")
+    _check_timm(spec, "network", list_models())
     return build_timm(spec, weights, device)
+
+
+def _check_timm(name: str, what: str, others: list[str]) -> None:
+    """Refuse what is no model of timm's, or has a tag of weights that the model does not have.
+
+    Raises:
+        ValueError: in one line, with the nearest name.
+    """
+    if name.startswith(("hf-hub:", "hf_hub:")):
+        raise ValueError(f"network '{name}': weights of the Hugging Face hub are taken by timm's name, such as "
+                         "resnet18.a1_in1k, or from a file: timm:FILE.safetensors")
+    model, _, tag = name.partition(".")
+    if not timm.is_model(model):
+        check_name(name, [*others, *timm.list_models()], what)
+    tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{model}.*")]
+    if tag and tag not in tags:
+        check_name(tag, tags, f"tag of weights of {model}:")
 
 
 def demo_network(kind: Kind, device: torch.device) -> Network:

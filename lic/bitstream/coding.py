@@ -37,6 +37,7 @@ class Encoding:
 
     checkpoint: Path
     lmbda: float | None
+    max_pixels: int
     tile: int | None
     device: str
 
@@ -44,7 +45,7 @@ class Encoding:
         """Return the stream of an image file."""
         codec = _ready(load_cached(self.checkpoint), self.tile, self.device)
         start = perf_counter()
-        image = read_image(path, to_srgb=True)
+        image = read_image(path, to_srgb=True, max_pixels=self.max_pixels)
         stream = encode(image, codec, self.lmbda)
         return Coded(stream, len(stream), image[0, 0].numel(), perf_counter() - start)
 

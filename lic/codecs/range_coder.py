@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int32]
 Distribution = Any  # constriction has no types
 _MAX_DIGITS = 8
+SLACK_BITS = 256
+"""How much longer a string may have been before its last zeros were left off; tables are rounded, too."""
 _POWERS = 16 ** np.arange(_MAX_DIGITS)
 _NUM_DIGITS, _DIGIT, _BIT = stream.model.Uniform(_MAX_DIGITS + 1), stream.model.Uniform(16), stream.model.Uniform(2)
 
@@ -30,12 +32,14 @@ class Tables(NamedTuple):
 
     Attributes:
         num_bits: what each entry of each table costs, -log2 of its probability.
+        least_bits: what the cheapest entry of each table costs.
     """
 
     models: list[Distribution]
     offsets: Integers
     escapes: Integers
     num_bits: list[NDArray[np.float64]]
+    least_bits: NDArray[np.float64]
 
 
 _READ: "WeakKeyDictionary[EntropyModel, tuple[bytes, Tables]]" = WeakKeyDictionary()
@@ -57,7 +61,8 @@ def _read(cdfs: Integers, lengths: Integers, offsets: Integers) -> Tables:
     rows = [np.diff(cdf[:length]).astype(np.float64) for cdf, length in zip(cdfs, lengths, strict=True)]
     models = [stream.model.Categorical(row / row.sum(), perfect=False) for row in rows]
     num_bits = [np.log2(row.sum() / np.maximum(row, 1)) for row in rows]
-    return Tables(models, offsets.copy(), lengths.astype(np.int32) - 2, num_bits)
+    least_bits = np.array([bits.min() for bits in num_bits])
+    return Tables(models, offsets.copy(), lengths.astype(np.int32) - 2, num_bits, least_bits)
 
 
 class SymbolEncoder:
@@ -136,6 +141,7 @@ class SymbolDecoder:
         words = np.frombuffer(string + bytes(-len(string) % 4), "<u4").astype(np.uint32)
         self._decoder = stream.queue.RangeDecoder(words)
         self._digest = xxhash.xxh32()
+        self._bits_left = 1.01 * 8 * len(string) + SLACK_BITS
 
     def decode(self, indexes: Integers, tables: Tables) -> Integers:
         """Return the next symbols, (n,).
@@ -145,9 +151,13 @@ class SymbolDecoder:
             tables: of the entropy model.
 
         Raises:
-            ValueError: the string cannot be decoded.
+            ValueError: the string cannot be decoded, or is too short for so many symbols even if each is its table's
+                cheapest: what claims a huge image in a few bytes is found out before the work that it asks for.
         """
         order, counts = _by_table(indexes)
+        self._bits_left -= float(counts @ tables.least_bits[: len(counts)])
+        if self._bits_left < 0:
+            raise ValueError("it is too short for an image of its size")
         entries = np.empty(len(indexes), np.int32)
         start = 0
         for index in np.flatnonzero(counts):

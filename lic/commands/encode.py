@@ -28,4 +28,5 @@ def main(argv: Sequence[str]) -> int:
     if not config.checkpoint:
         other = "eyes" if config.reader == "machines" else "machines"
         print(f"codec for {config.reader}: {checkpoint.stem}, lmbda {lmbda:g}; --for {other} takes the other one")
-    return run("lic encode", Encoding(checkpoint, lmbda, config.tile, config.device), works, config.jobs)
+    task = Encoding(checkpoint, lmbda, config.max_pixels, config.tile, config.device)
+    return run("lic encode", task, works, config.jobs)

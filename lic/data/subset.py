@@ -1,6 +1,7 @@
 """A fixed part of a set, the same for everybody: what `--limit` takes."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 
@@ -14,5 +15,5 @@ def subset(names: Sequence[str], limit: int | None) -> list[int]:
         names: file names, with their folders where names repeat.
         limit: how many.
     """
-    order = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())
+    order = sorted(range(len(names)), key=lambda i: hashlib.sha256(os.fsencode(names[i])).digest())
     return sorted(order[:limit])

@@ -84,9 +84,17 @@ def _add(content: dict[str, Any], image_id: int, name: str, xml: ElementTree.Ele
         box = [left - 1, top - 1, right - left + 1, bottom - top + 1]
         content["annotations"].append({
             "id": len(content["annotations"]) + 1, "image_id": image_id, "bbox": box, "area": box[2] * box[3],
-            "category_id": CLASSES.index(item.findtext("name", "")), "iscrowd": 0,
+            "category_id": _class_of(item.findtext("name", "")), "iscrowd": 0,
             "difficult": is_difficult, "ignore": is_difficult,
         })  # fmt: skip
+
+
+def _class_of(name: str) -> int:
+    """Return the id of a class, however it is spaced and in whatever case: sets come from many tools."""
+    plain = "".join(name.lower().split())
+    if plain not in CLASSES[1:]:
+        raise ValueError(f"class '{name}' is none of VOC's: {', '.join(CLASSES[1:])}")
+    return CLASSES.index(plain)
 
 
 def _read_listing(root: Path, kind: str, split: str) -> tuple[Path, list[str]]:

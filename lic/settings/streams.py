@@ -22,6 +22,8 @@ class EncodeConfig:
     """operating point; larger is better and bigger; default 0.01, or the middle of the checkpoint's range"""
     tile: int | None = None
     """side in px of the tiles in which large images are coded, to bound memory; a multiple of 64"""
+    max_pixels: int = 2**26
+    """refuse larger images, as decode does unless it is told otherwise"""
     jobs: int = 1
     """images at a time, each in a process with its share of the CPU's threads"""
     device: str = "cpu"
@@ -31,6 +33,7 @@ class EncodeConfig:
         _check_files(self.inputs, self.tile, self.jobs)
         require(self.checkpoint is None or self.reader == "machines",
                 "--for chooses among the codecs that ship; with --checkpoint leave it out")
+        require(self.max_pixels > 0, f"max_pixels must be positive, got {self.max_pixels}")
         if self.lmbda is not None:
             check_lmbda(self.lmbda)
 

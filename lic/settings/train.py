@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from lic.settings import check_lmbda, require
 from lic.settings.evaluate import TrainingEvalConfig
@@ -115,6 +116,8 @@ class TrainConfig:
         require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
         require(self.label is None or re.fullmatch(r"[A-Za-z0-9][\w .+-]{0,63}", self.label, re.ASCII) is not None,
                 f"label must be at most 64 letters, digits, blanks, . + - or _, got '{self.label}'")
+        require(self.name is None or (Path(self.name).name == self.name != ".." and self.name.isprintable()),
+                f"name is that of a folder in --output, got '{self.name}'")
         require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
         if self.data == "folder":
             require(self.data_root is not None, "--data folder needs --data_root, the folder with the images")

@@ -266,3 +266,14 @@ def test_demo_networks_answer_in_the_same_form() -> None:
                 assert rows.min() + 1 > top and rows.max() < bottom
                 assert columns.min() + 1 > left and columns.max() < right
     assert any(one["masks"].any() for one in instances)
+
+
+@pytest.mark.parametrize(("name", "line"), [
+    ("resnet18.nonsense", "tag of weights of resnet18: 'nonsense' is unknown"),
+    ("timm:resnet18.a1_in2k", "tag of weights of resnet18: 'a1_in2k' is unknown; did you mean 'a1_in1k'?"),
+    ("hf-hub:timm/resnet18.a1_in1k", "taken by timm's name, such as resnet18.a1_in1k"),
+    ("hf_hub:timm/resnet18.a1_in1k", "taken by timm's name, such as resnet18.a1_in1k"),
+])  # fmt: skip
+def test_names_of_timm_that_lead_nowhere(name: str, line: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(line)):
+        build_network(name, None, torch.device("cpu"))

@@ -204,7 +204,7 @@ def test_mistakes_before_any_work(photos: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_viewers_pixels_are_coded(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
-    monkeypatch.setattr(coding, "read_image", lambda path, to_srgb: seen.append(to_srgb) or noise_image(0, 8, 8))
+    monkeypatch.setattr(coding, "read_image", lambda _, to_srgb, **__: seen.append(to_srgb) or noise_image(0, 8, 8))
     main(["encode", "photos/a.png"])
     assert seen == [True]
     monkeypatch.undo()

@@ -12,7 +12,8 @@ import xxhash
 from torch import Tensor
 
 from lic.bitstream import BitstreamError, decode, encode, read_stream_header
-from lic.codecs import LoadedCodec
+from lic.codecs import LoadedCodec, load_codec
+from lic.codecs.checkpoint import shipped_codecs
 from lic.settings.names import CodecName
 from tests.support import noise_image
 
@@ -177,3 +178,18 @@ def test_too_little_memory_is_one_line(make_codec: MakeCodec, monkeypatch: pytes
     with pytest.raises(BitstreamError, match="can't allocate memory") as error:
         decode(stream, codec)
     assert "\n" not in str(error.value)
+
+
+def test_a_huge_image_in_a_few_bytes_is_refused_before_the_work(make_codec: MakeCodec) -> None:
+    """65535 x 1024 px are allowed; that so many symbols take more than no bytes is found out before any transform."""
+    codec = load_codec(shipped_codecs()[0])
+    stream = encode(noise_image(0, 64, 64), codec)
+    forged = with_checksum(stream[:12] + (1024).to_bytes(2, "little") + (65535).to_bytes(2, "little") + stream[16:20])
+    assert len(forged) == 24
+    decode(stream, codec)  # asks the network for the sizes of its latents, once
+    calls: list[str] = []
+    for name in ("h_s", "g_s"):
+        getattr(codec.codec.network, name).register_forward_pre_hook(lambda *_, name=name: calls.append(name))
+    with pytest.raises(BitstreamError, match="too short for an image of its size"):
+        decode(forged, codec)
+    assert not calls

@@ -90,7 +90,7 @@ def test_any_bytes_decode_to_something_or_are_refused(
         try:
             symbols = SymbolDecoder(fill).decode(indexes, tables)
         except ValueError as error:
-            assert str(error) == "its symbols cannot be decoded"
+            assert str(error) in ("its symbols cannot be decoded", "it is too short for an image of its size")
         else:
             assert symbols.shape == (3000,)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pycocotools import mask as rle
 from scipy.io import savemat
 
+from lic.data import voc
 from lic.data.camvid import read_camvid
 from lic.data.coco import CocoImages, check_masks, read_coco
 from lic.data.coco_masks import OVERLAP, draw_mask, read_coco_semantic
@@ -258,3 +259,10 @@ def test_photographs() -> None:
     assert len(labelled.images) == 378 and len(set(labelled.labels)) == 378
     pairs = zip(labelled.images, labelled.labels, strict=True)
     assert all(path.name.startswith(labelled.classes[label]) for path, label in pairs)
+
+
+@pytest.mark.parametrize(("name", "number"), [("dining table", 11), ("Cat", 8), ("TVmonitor", 20)])
+def test_voc_classes_however_they_are_spelled(name: str, number: int) -> None:
+    assert voc._class_of(name) == number
+    with pytest.raises(ValueError, match="class 'unicorn' is none of VOC's: aeroplane"):
+        voc._class_of("unicorn")
