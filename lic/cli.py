@@ -210,11 +210,26 @@ def _find_yaml(argv: Sequence[str]) -> list[str]:
     ]
 
 
+MAX_SETTINGS = 10_000
+
+
+def _size(content: Any, seen: dict[int, float]) -> float:
+    """Return how many values a YAML document has when its aliases are written out; infinite for one inside itself."""
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in seen:
+        seen[id(content)] = math.inf
+        parts = content.values() if isinstance(content, dict) else content
+        seen[id(content)] = 1 + sum(_size(part, seen) for part in parts)
+    return seen[id(content)]
+
+
 def _with_settings(path: Path) -> str:
     """Return a YAML file's path, refusing one without settings; jsonargparse's message does not name the file."""
     if path.is_file():
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            require(_size(content, {}) < MAX_SETTINGS, f"config {path}: its aliases make it huge")
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"config {path} is not YAML: {error}") from error
         require(isinstance(content, dict), f"config {path} holds no settings; expected lines such as 'lmbda: 0.01'")

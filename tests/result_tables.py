@@ -132,6 +132,12 @@ def _votes(folder: str, encoder: str, default: str) -> str:
     return _markdown(header, rows)
 
 
+def reliability() -> str:
+    """Return the table of docs/reliability.md."""
+    text = (RESULTS / "benchmarks" / "reliability.md").read_text(encoding="utf-8")
+    return text[text.index("| ") :]
+
+
 def _speed() -> str:
     text = (RESULTS / "benchmarks" / "codecs.md").read_text(encoding="utf-8")
     measured = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| [a-z0-9-]+ \| \d", line)]

@@ -377,3 +377,14 @@ def test_mistake_in_a_script_answers_without_torch(script: str) -> None:
     meant = {"train.py": "--eval.limit", "eval.py": "--limit"}[script]
     assert done.stderr.startswith(f"{script}: setting '--lmit' is unknown; did you mean '{meant}'? ")
     assert done.stderr.count("\n") == 1
+
+
+def test_aliases_that_grow_are_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    for name, text in (("bomb", "\n".join(lines)), ("itself", "lmbda: &a [*a]")):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        with pytest.raises(SystemExit):
+            parse_config(TrainConfig, ["--config", str(path)], "train.py", "")
+        assert capsys.readouterr().err == f"train.py: config {path}: its aliases make it huge\n"

@@ -106,7 +106,7 @@ def save_codec(codec: Codec, header: Header, path: Path) -> None:
     write_file(save(tensors, {"lic": json.dumps(dataclasses.asdict(header))}), path)
 
 
-_DAMAGE = (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError, TypeError,
+_DAMAGE = (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, LookupError, TypeError,
            ValueError, AttributeError)  # fmt: skip  # what the readers trip over
 
 

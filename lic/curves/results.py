@@ -227,7 +227,7 @@ def load_results(path: Path | str) -> Results:
         return _parse_results(json.loads(text))
     except json.JSONDecodeError as error:
         raise ValueError(f"results file '{path}' is not JSON ({error}); `python -m lic eval` writes it anew") from error
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"results file '{path}': {error}") from error
 
 

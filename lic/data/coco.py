@@ -52,6 +52,8 @@ def read_coco(root: Path, split: str = "val2017") -> CocoImages:
 def _check_annotations(coco: COCO) -> None:
     """Raise unless pycocotools would count each annotation once, in a category that has a name."""
     found = coco.dataset["annotations"]
+    for each in coco.imgs.values():
+        _ = each["width"], each["height"]
     for each in found:
         _, _, _, _ = each["bbox"]
         _ = each["area"], each["iscrowd"], coco.cats[each["category_id"]]["name"]
@@ -62,8 +64,16 @@ def _check_annotations(coco: COCO) -> None:
 
 
 def check_masks(coco: CocoImages) -> None:
-    """Raise ValueError unless every object has a mask; files with boxes alone are common."""
-    lacking = [each["id"] for each in coco.annotations.dataset["annotations"] if not each.get("segmentation")]
+    """Raise ValueError unless every object has a mask; files with boxes alone are common.
+
+    Polygons of fewer than three points are taken out: they have no area, and four numbers are a box to pycocotools.
+    """
+    lacking = []
+    for each in coco.annotations.dataset["annotations"]:
+        if isinstance(shapes := each.get("segmentation"), list):
+            each["segmentation"] = [shape for shape in shapes if len(shape) >= 6 and len(shape) % 2 == 0]
+        if not each.get("segmentation"):
+            lacking.append(each["id"])
     if lacking:
         raise ValueError(f"{len(lacking)} of {len(coco.annotations.anns)} COCO annotations have no 'segmentation', "
                          f"first id {lacking[0]}; mask AP needs them, box AP (coco-det) does not")

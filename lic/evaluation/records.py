@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,12 +60,10 @@ class Records:
         batches = dict(self._own)
         for path in sorted(self._folder.glob(f"{self._key}.*.jsonl")) if self._folder else []:
             for line in path.read_text(encoding="utf-8").splitlines():
-                try:
+                with suppress(ValueError, TypeError):  # a line that was cut short, or that somebody else wrote
                     number, records = json.loads(line)
-                except ValueError:
-                    continue
-                batches[number] = [Record(predictions, measured and Measured(*measured))
-                                   for predictions, measured in records]  # fmt: skip
+                    batches[number] = [Record(predictions, measured and Measured(*measured))
+                                       for predictions, measured in records]  # fmt: skip
         return dict(sorted(batches.items()))
 
     def append(self, number: int, records: list[Record]) -> None:

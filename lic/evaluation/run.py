@@ -121,7 +121,8 @@ def checkpoint_files(patterns: Sequence[str]) -> list[Path]:
 
 def _matching(pattern: str) -> list[Path]:
     found: list[Path] = []
-    for path in sorted(Path(name) for name in glob.glob(str(Path(pattern).expanduser()))):
+    named = Path(pattern).expanduser()
+    for path in [named] if named.exists() else sorted(map(Path, glob.glob(str(named)))):  # names may hold brackets
         found += sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not found:
         raise ValueError(f"no checkpoint at {pattern}: expected a file, a glob, or a folder with .safetensors files")

@@ -10,6 +10,7 @@ import pytest
 import torchvision
 from PIL import Image
 from pycocotools import mask as rle
+from pycocotools.coco import COCO
 from scipy.io import savemat
 
 from lic.data import voc
@@ -266,3 +267,13 @@ def test_voc_classes_however_they_are_spelled(name: str, number: int) -> None:
     assert voc._class_of(name) == number
     with pytest.raises(ValueError, match="class 'unicorn' is none of VOC's: aeroplane"):
         voc._class_of("unicorn")
+
+
+def test_polygons_without_area_are_taken_out() -> None:
+    shapes = {1: [[0, 0, 4, 0, 4, 4], [1, 1, 2, 2]], 2: [[1, 1, 2, 2]], 3: [[]]}
+    coco = COCO()
+    coco.dataset = {"annotations": [{"id": i, "segmentation": shape} for i, shape in shapes.items()]}
+    coco.anns = {each["id"]: each for each in coco.dataset["annotations"]}
+    with pytest.raises(ValueError, match=r"2 of 3 COCO annotations have no 'segmentation', first id 2"):
+        check_masks(CocoImages([], [], coco))
+    assert coco.anns[1]["segmentation"] == [[0, 0, 4, 0, 4, 4]]
