@@ -82,8 +82,18 @@ def scene_counts() -> tuple[int, int]:
 
 
 def cache_folder() -> Path:
-    """`$LIC_CACHE` or ~/.cache/lic."""
-    return Path(os.environ.get("LIC_CACHE") or Path.home() / ".cache" / "lic").expanduser()
+    """Return `$LIC_CACHE` or ~/.cache/lic, made if it is missing.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    folder = Path(os.environ.get("LIC_CACHE") or os.path.expanduser("~/.cache/lic")).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"the cache folder {folder} cannot be made ({error.strerror}): name another, as in "
+                         "LIC_CACHE=/tmp/lic") from error
+    return folder
 
 
 def world_name() -> str:

@@ -68,7 +68,8 @@ def _reach_server() -> None:
 def _keep_staged_files(folder: Path) -> None:
     """Have W&B copy what it uploads into the run's folder where there is no home to write to (containers)."""
     places = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
-    if not os.access(Path.home(), os.W_OK) or not Path.home().is_dir():
+    home = os.path.expanduser("~")  # Path.home() fails for a user without a name, as containers have them
+    if not os.access(home, os.W_OK) or not os.path.isdir(home):
         for name in places:
             os.environ.setdefault(name, str(folder.resolve() / "wandb"))
 

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from torchvision.datasets import CocoCaptions, ImageFolder
 
 from lic.demo.drawing import SPLITS, draw_scene
-from lic.demo.scenes import SCENE_PX, SHAPES, scene_counts, scenes_root, write_scenes
+from lic.demo.scenes import SCENE_PX, SHAPES, cache_folder, scene_counts, scenes_root, write_scenes
 
 NUM_TRAIN, NUM_VAL = 6, 4
 
@@ -113,3 +113,10 @@ def test_wrong_counts_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIC_SCENES", "64")
     with pytest.raises(ValueError, match="two positive numbers"):
         scene_counts()
+
+
+def test_a_home_that_cannot_be_written_to_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIC_CACHE")
+    monkeypatch.setenv("HOME", "/dev/null")
+    with pytest.raises(ValueError, match=r"/dev/null/.cache/lic cannot be made .*LIC_CACHE=/tmp/lic"):
+        cache_folder()
