@@ -57,7 +57,7 @@ def _print_table() -> None:
     for heading in ("name", "reference", "better", "range", "--distortion", "weights", "licence", "source"):
         table.add_column(heading, no_wrap=heading not in ("licence", "source"))
     for card in CARDS:
-        table.add_row(*(cell for cell in _cells(card)))
+        table.add_row(*_cells(card))
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
     console.print(table)
