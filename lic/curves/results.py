@@ -28,6 +28,10 @@ from lic.curves.environment import read_environment as read_environment
 from lic.curves.facts import METRICS, TASKS_OF_OLDER_FILES, Facts, metric_facts
 from lic.curves.naming import Curve
 
+MAX_POINTS = 1000
+LARGEST = 1e18
+"""Of the numbers in a results file; JSON itself knows no bound."""
+
 OLDER_QUALITIES = {"psnr_db": "psnr", "ms_ssim": "ms-ssim", "mlclipsim": "mlclipsim"}
 """Keys of points in files of before 2026-11-26, and the metrics that they are."""
 
@@ -245,6 +249,8 @@ def _parse_results(content: Any) -> Results:
         _check_type(name, value, kinds[name])
     for task, networks in content.get("networks", {}).items():
         _check_type(f"networks of {task}", networks, list)
+    if len(content["points"]) > MAX_POINTS:
+        raise ValueError(f"expected at most {MAX_POINTS} operating points, came {len(content['points'])}")
     tasks = _parse_facts(content["tasks"]) if "tasks" in content else TASKS_OF_OLDER_FILES
     points = tuple(_parse_point(point, tasks) for point in content["points"])
     ceiling = _parse_tasks(content["ceiling"], tasks)
@@ -312,7 +318,8 @@ def _check_keys(what: str, content: Any, names: Sequence[str]) -> None:
 
 
 def _check_type(what: str, value: Any, kind: Any) -> None:
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    is_of_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not is_of_kind or (isinstance(value, int | float) and abs(value) > LARGEST):
         raise ValueError(f"expected {what} as {getattr(kind, '__name__', kind)}, came {json.dumps(value)[:40]}")
 
 

@@ -59,7 +59,7 @@ class Records:
         """Return the records by number of the batch, of all processes."""
         batches = dict(self._own)
         for path in sorted(self._folder.glob(f"{self._key}.*.jsonl")) if self._folder else []:
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with suppress(ValueError, TypeError):  # a line that was cut short, or that somebody else wrote
                     number, records = json.loads(line)
                     batches[number] = [Record(predictions, measured and Measured(*measured))

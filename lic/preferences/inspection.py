@@ -10,11 +10,12 @@ Nothing is refused: what is missing or differs from what is published is shown, 
 import os
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
 from lic.cli import parse_config, unknown
-from lic.images import SUFFIXES
+from lic.images import SUFFIXES, files_below
 from lic.preferences.sets import SETS, Listing, Published, list_set, load_set, split_name
 from lic.preferences.sets.listing import differences, missing_files
 from lic.preferences.sets.manifest import read_records
@@ -111,18 +112,15 @@ def _counted(what: str, counts: Counter[str]) -> Iterator[str]:
 def _describe_folder(folder: Path) -> Iterator[str]:
     """Yield what files a folder holds, and the columns of its tables."""
     yield f"{folder}"
-    tables: list[Path] = []
-    num_folders = 0
-    for place, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        suffixes = Counter(Path(name).suffix.lower() or "(no suffix)" for name in names)
-        num_folders += 1
-        if names and num_folders <= 3 * _MAX_SHOWN:
-            shown = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
-            yield f"  {os.path.relpath(place, folder)}/: {shown}, such as {min(names)}"
-        tables += [Path(place, name) for name in sorted(names) if name.lower().endswith(_TABLES)]
-    if num_folders > 3 * _MAX_SHOWN:
-        yield f"  and {num_folders - 3 * _MAX_SHOWN} folders more"
+    files = sorted(files_below(folder), key=lambda path: (path.parts[:-1], path.name))
+    by_place = {place: list(paths) for place, paths in groupby(files, key=lambda path: path.parent)}
+    tables = [path for path in files if path.name.lower().endswith(_TABLES)]
+    for place, paths in list(by_place.items())[: 3 * _MAX_SHOWN]:
+        suffixes = Counter(path.suffix.lower() or "(no suffix)" for path in paths)
+        shown = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
+        yield f"  {os.path.relpath(place, folder)}/: {shown}, such as {paths[0].name}"
+    if len(by_place) > 3 * _MAX_SHOWN:
+        yield f"  and {len(by_place) - 3 * _MAX_SHOWN} folders more"
     for path in tables[:_MAX_SHOWN]:
         yield from _describe_table(path, folder)
     if len(tables) > _MAX_SHOWN:
@@ -167,7 +165,7 @@ def _found(names: list[str], folder: Path, beside: Path) -> str:
     images = [name for name in names if name.lower().endswith(SUFFIXES)]
     if not images:
         return ""
-    places = [folder, beside, *(path for path in sorted(folder.rglob("*"))[:10000] if path.is_dir())]
+    places = dict.fromkeys([folder, beside, *(path.parent for path in files_below(folder))])
     for place in places:
         if (place / images[0]).is_file():
             found = sum((place / name).is_file() for name in images)

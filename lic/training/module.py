@@ -67,7 +67,8 @@ class CodecTraining(pl.LightningModule):
         auxiliary = self.codec.auxiliary_loss()
         parts = {"loss": loss.total, "bpp": loss.bpp, "distortion": loss.distortion, "auxiliary": auxiliary}
         parts["psnr_db"] = -10 * loss.mse.log10()
-        self.parts = {name: value.detach() for name, value in parts.items()}
+        values = torch.stack([value.detach() for value in parts.values()])
+        self.parts = dict(zip(parts, self.trainer.strategy.reduce(values, reduce_op="mean"), strict=True))  # over ranks
         self.log_dict({f"train/{name}": value for name, value in self.parts.items()})
         self.unreadable.update(index for index in batch.unreadable.tolist() if index >= 0)  # type: ignore[attr-defined]  # a batch of Crops
         return loss.total + auxiliary

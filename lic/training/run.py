@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import re
 import signal
 import warnings
 from collections.abc import Mapping
@@ -251,7 +252,13 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
         deterministic="warn",
     )
     module.train()
-    trainer.fit(module, _Loader(images, config), ckpt_path=config.resume, weights_only=True)
+    try:
+        trainer.fit(module, _Loader(images, config), ckpt_path=config.resume, weights_only=True)
+    except RuntimeError as error:
+        if not (is_distributed and re.search("gloo|NCCL", str(error))):
+            raise
+        raise ValueError(f"process {trainer.global_rank} of {trainer.world_size} lost another one, which ended; "
+                         "--resume goes on from the run's last.ckpt") from error
 
 
 class _Loader(pl.LightningDataModule):

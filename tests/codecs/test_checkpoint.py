@@ -189,6 +189,8 @@ def test_pickle_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         {"state_dict": {}, "lic": dataclasses.asdict(HEADER)},
         {"state_dict": [1], "lic": dataclasses.asdict(HEADER)},
         [1, 2],
+        torch.zeros(3),
+        5,
     ],
 )
 def test_lightning_checkpoint_of_something_else(content: object, tmp_path: Path) -> None:

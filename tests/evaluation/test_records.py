@@ -122,6 +122,14 @@ def test_a_line_cut_short_is_done_again(tmp_path: Path) -> None:
     assert Records(tmp_path, "other").read() == {}
 
 
+@pytest.mark.parametrize("line", [b"5", b"[1]", b"[1, 5]", b"[1, [5]]", b"null", b"{}", b"\xff\xfe", b"[1, [[{}, 5]]]"])
+def test_a_line_of_somebody_else_is_passed_over(line: bytes, tmp_path: Path) -> None:
+    Records(tmp_path, "key").append(0, [Record({"a": 1}, MEASURED)])
+    (path,) = tmp_path.glob("key.*.jsonl")
+    path.write_bytes(path.read_bytes() + b"\n" + line)
+    assert Records(tmp_path, "key").read() == {0: [Record({"a": 1}, MEASURED)]}
+
+
 def test_keys(images: list[Path]) -> None:
     key = records_key(images, "jpeg q 40", "task")
     assert key == records_key(images, "jpeg q 40", "task")

@@ -290,15 +290,6 @@ def test_a_gradient_that_is_not_finite_stops_the_training_or_is_left_out(tmp_pat
     assert load_codec(folder / "codec.safetensors").header.steps == 6  # whose weights are finite
 
 
-def test_two_processes_train_one_codec(tmp_path: Path) -> None:
-    arguments = ["--num_channels", "8", "--num_latent_channels", "12", "--eval.limit", "2", "--output", str(tmp_path),
-                 "--wandb.mode", "disabled", "--distortion", "mse", "--batch_size", "2", "--num_workers", "0",
-                 "--trainer.max_steps", "2", "--trainer.accelerator", "cpu", "--trainer.devices", "2"]  # fmt: skip
-    subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True, timeout=300, cwd=ROOT)
-    (folder,) = tmp_path.iterdir()
-    assert load_codec(folder / "codec.safetensors").header.steps == 2
-
-
 def test_ml_clipsim_settings_reach_the_metric() -> None:
     training = module(mlclipsim=MLCLIPSimConfig("demo", layers=[2], weights=[1, 0]))
     assert training.distortion.metric.layers == [2]  # type: ignore[union-attr]

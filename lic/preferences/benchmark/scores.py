@@ -69,7 +69,7 @@ class Scores:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.values: dict[Key, float] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
             try:
                 picture, reference, value = json.loads(line)
             except ValueError:  # the line that an interruption cut short

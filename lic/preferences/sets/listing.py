@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import resize
 
-from lic.images import read_image
+from lic.images import files_below, read_image
 from lic.preferences.sets.opinions import Compared, Picture, PreferenceSet, Rated
 
 
@@ -206,10 +206,9 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._by_name: dict[str, list[Path]] = {}
-        for place, subfolders, names in os.walk(folder):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
-            for name in sorted(names):
-                self._by_name.setdefault(name.lower(), []).append(Path(place, name))
+        files = [path for path in files_below(folder) if not any(part.startswith("__MACOSX") for part in path.parts)]
+        for path in sorted(files, key=lambda path: (path.parts[:-1], path.name)):  # a folder's before its subfolders'
+            self._by_name.setdefault(path.name.lower(), []).append(path)
 
     def find(self, name: str, under: Iterable[str] = ()) -> Path | None:
         """Return the file of this name, in a folder whose own name is one of those if any are given.
