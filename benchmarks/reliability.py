@@ -106,6 +106,43 @@ def kill_evaluations(times: int, draw: random.Random, place: Path) -> Row:
                ("same results", "ended before the kill"))  # fmt: skip
 
 
+def kill_judgings(times: int, draw: random.Random, place: Path) -> Row:
+    """Kill a short training while it is judged, resume it, and compare its results with those of one let be."""
+    outcomes: Counter[str] = Counter()
+    judged = [*TRAIN, "--trainer.max_steps=3", "--eval.limit=24", f"--output={place}"]
+    seconds = _timed([*judged, "--name=whole"])
+    for i in range(times):
+        folder = place / f"killed-{i}"
+        code = _run([*judged, f"--name={folder.name}"], draw.uniform(0.6, 1) * seconds)
+        if code == 0 or not (folder / "last.ckpt").exists():
+            outcomes["ended before the kill" if code == 0 else "killed before the first checkpoint"] += 1
+            continue
+        assert _run([*judged, f"--resume={folder / 'last.ckpt'}"]) == 0
+        is_same = _timeless(_points(folder)) == _timeless(_points(place / "whole"))
+        outcomes["same results" if is_same else "OTHER RESULTS"] += 1
+    return Row("judging at the end of a training, kill -9 at random, then `--resume`", outcomes,
+               ("same results", "ended before the kill", "killed before the first checkpoint"))  # fmt: skip
+
+
+def fill_the_disk_of_evaluations(times: int, draw: random.Random, place: Path) -> Row:
+    """Let every file of an evaluation end at a random byte, as on a full disk, and start it again with room."""
+    outcomes: Counter[str] = Counter()
+    assert _run([*EVAL, f"--output={place / 'whole'}"]) == 0
+    largest = max(path.stat().st_size for path in (place / "whole").rglob("*") if path.is_file())
+    for i in range(times):
+        command = [*EVAL, f"--output={place / f'full-{i}'}"]
+        limit = draw.randrange(largest)
+        process = subprocess.run(["prlimit", f"--fsize={limit}", sys.executable, *command], cwd=ROOT, text=True,
+                                 capture_output=True, check=False)  # fmt: skip
+        is_line = process.returncode == 2 and "File too large" in process.stderr and "Traceback" not in process.stderr
+        assert _run(command) == 0, command
+        is_same = _timeless(_points(place / f"full-{i}")) == _timeless(_points(place / "whole"))
+        ending = "a line" if is_line else "no file was that large" if process.returncode == 0 else "NO LINE"
+        outcomes[f"{ending}, then same results" if is_same else "OTHER RESULTS"] += 1
+    return Row("evaluation, disk full at a random byte of any file, then the same command", outcomes,
+               ("a line, then same results", "no file was that large, then same results"))  # fmt: skip
+
+
 def _timeless(value: object) -> object:
     """Return a JSON value without the seconds that coding took."""
     if isinstance(value, dict):
@@ -145,18 +182,18 @@ def fill_disks(times: int, draw: random.Random, place: Path) -> Row:
 
 def _damaged(content: bytes, draw: random.Random) -> bytes:
     """Return bytes with a few of them changed, left out, or put in, or cut short."""
+    if draw.random() < 0.1:
+        return content[: draw.randrange(len(content))]
     changed = bytearray(content)
     for _ in range(draw.randint(1, 4)):
         at = draw.randrange(len(changed)) if draw.random() < 0.5 else draw.randrange(min(len(changed), 400))
-        match draw.randrange(4):
+        match draw.randrange(3):
             case 0:
                 changed[at] ^= 1 << draw.randrange(8)
             case 1:
                 del changed[at : at + draw.randint(1, 9)]
-            case 2:
-                changed[at:at] = draw.randbytes(draw.randint(1, 9))
             case _:
-                changed[at:] = b"" if draw.random() < 0.1 else changed[at:]
+                changed[at:at] = draw.randbytes(draw.randint(1, 9))
     return bytes(changed)
 
 
@@ -215,7 +252,9 @@ def main() -> int:
             lambda: iter([mutate_streams(many, draw, _new(places))]),
             lambda: mutate_files(many, draw, _new(places)),
             lambda: iter([fill_disks(many, draw, _new(places))]),
+            lambda: iter([fill_the_disk_of_evaluations(options.times, draw, _new(places))]),
             lambda: iter([kill_evaluations(options.times, draw, _new(places))]),
+            lambda: iter([kill_judgings(options.times, draw, _new(places))]),
             lambda: iter([kill_trainings(options.times, draw, _new(places))]),
         ]
         for make in rows:

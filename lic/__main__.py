@@ -42,12 +42,8 @@ def _first_line(name: str) -> str:
 
 
 def run() -> None:
-    """Run the command of this process's command line; Ctrl-C is one line."""
-    try:
-        main(sys.argv[1:])
-    except KeyboardInterrupt:
-        print("lic: interrupted", file=sys.stderr)
-        sys.exit(130)
+    """Run the command of this process's command line."""
+    main(sys.argv[1:])
 
 
 if __name__ == "__main__":

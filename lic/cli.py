@@ -41,10 +41,14 @@ _NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?$", re.I)
 Config = TypeVar("Config", bound="DataclassInstance")
 
 
-def fail(prog: str, message: str) -> NoReturn:
-    """Print one line that says what is wrong and exit with code 2."""
+INTERRUPTED = 130
+"""What shells say of a process that Ctrl-C ended."""
+
+
+def fail(prog: str, message: str, code: int = 2) -> NoReturn:
+    """Print one line that says what is wrong and exit."""
     print(printable(f"{prog}: {' '.join(message.split())}"), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def unknown(what: str, name: str, names: Sequence[str]) -> str:
@@ -295,9 +299,11 @@ def command_line() -> str:
 
 @contextlib.contextmanager
 def reporting_mistakes(prog: str) -> Iterator[None]:
-    """Turn a ValueError or OSError, which are for people, into one line and exit code 2."""
+    """Turn a ValueError or OSError, which are for people, into one line and exit code 2; Ctrl-C likewise, 130."""
     try:
         yield
+    except KeyboardInterrupt:
+        fail(prog, "interrupted", INTERRUPTED)
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.strerror and error.filename:
             fail(prog, f"'{error.filename}': {error.strerror}")

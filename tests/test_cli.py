@@ -331,7 +331,7 @@ def test_console_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setattr(sys, "argv", ["/venv/bin/lic", "metrics"])
     with pytest.raises(SystemExit) as caught:
         __main__.run()
-    assert (caught.value.code, capsys.readouterr().err) == (130, "lic: interrupted\n")
+    assert (caught.value.code, capsys.readouterr().err) == (130, "lic metrics: interrupted\n")
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

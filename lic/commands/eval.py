@@ -8,7 +8,7 @@ lic eval --task coco-det --data_root ~/coco --checkpoint runs/NAME
 
 from collections.abc import Sequence
 
-from lic.cli import parse_config, reporting_mistakes
+from lic.cli import INTERRUPTED, fail, parse_config, reporting_mistakes
 from lic.settings.evaluate import EvalConfig
 
 PROGRAM = "lic eval"
@@ -27,5 +27,8 @@ def main(argv: Sequence[str], program: str = PROGRAM) -> int:
         from lic.evaluation.run import evaluate
         from lic.printing import Console  # after the settings, so that --help and mistakes answer at once
 
-        evaluate(config, Console())
+        try:
+            evaluate(config, Console())
+        except KeyboardInterrupt:
+            fail(name, "interrupted; the same command goes on from the images that were judged", INTERRUPTED)
         return 0

@@ -4,8 +4,8 @@ import copy
 import shutil
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,7 @@ class LastCheckpoint(Callback):
     def __init__(self, folder: Path, console: Console, every_n_steps: int = 500) -> None:
         self.path, self.console, self.every_n_steps = folder / "last.ckpt", console, every_n_steps
         self.stopped_by: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
 
     @property
     def exit_code(self) -> int:
@@ -145,12 +146,45 @@ class LastCheckpoint(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         step = trainer.global_step
         if self.stopped_by or step % self.every_n_steps == 0 or step == trainer.max_steps:
-            with replacing(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
-                trainer.save_checkpoint(path)
+            self._save(trainer)
             trainer.should_stop |= bool(self.stopped_by)  # only now: a step that is not saved must not be the last
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        with replacing(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
+            trainer.save_checkpoint(path)
 
     def on_train_end(self, *_: Any) -> None:
         for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.on_train_end()
+        if isinstance(exception, JudgingStopped):
+            self.stopped_by = exception.signal
+            if trainer.global_step < trainer.max_steps:
+                self._save(trainer)
+
+
+class JudgingStopped(Exception):
+    """A signal ended the judging of a codec, which keeps a record of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+@contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """Raise `JudgingStopped` where a signal comes, which elsewhere lets the step at hand end first."""
+
+    def stop(number: int, _: Any) -> None:
+        raise JudgingStopped(number)
+
+    previous = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -184,11 +218,13 @@ class RateTaskCallback(Callback):
         step = trainer.global_step
         is_due = self.every_n_steps > 0 and step % self.every_n_steps == 0
         if is_due and step < trainer.max_steps and not trainer.should_stop:
-            self._judge(trainer, pl_module, False)
+            with stopped_at_once():
+                self._judge(trainer, pl_module, False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.global_step >= trainer.max_steps:
-            self._judge(trainer, pl_module, True)
+            with stopped_at_once():
+                self._judge(trainer, pl_module, True)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.results:  # a run that was resumed after its last step: Lightning leaves its training out

@@ -36,7 +36,7 @@ from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
-from lic.training.callbacks import STOP_SIGNALS, LastCheckpoint, RateTaskCallback, StepProgress
+from lic.training.callbacks import STOP_SIGNALS, JudgingStopped, LastCheckpoint, RateTaskCallback, StepProgress
 from lic.training.module import CodecTraining
 from lic.training.resume import check_resumable, kept
 
@@ -254,6 +254,8 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
     module.train()
     try:
         trainer.fit(module, _Loader(images, config), ckpt_path=config.resume, weights_only=True)
+    except JudgingStopped:
+        return  # LastCheckpoint knows
     except RuntimeError as error:
         if not (is_distributed and re.search("gloo|NCCL", str(error))):
             raise

@@ -141,7 +141,8 @@ def test_no_coco(tmp_path: Path) -> None:
     file = tmp_path / "annotations" / "instances_val2017.json"
     file.write_text(file.read_text()[:50])
     assert str(file) in refusal(read_coco, tmp_path)
-    for content in ("[1, 2]", "{}", '{"images": []}', '{"images": [{"id": 1}], "annotations": []}'):
+    no_width = '{"images": [{"id": 3, "file_name": "b.jpg"}], "annotations": [], "categories": []}'
+    for content in ("[1, 2]", "{}", '{"images": []}', '{"images": [{"id": 1}], "annotations": []}', no_width):
         file.write_text(content)
         assert str(file) in refusal(read_coco, tmp_path), content
     file.unlink()

@@ -19,7 +19,9 @@ from lic.codecs import build_codec, load_codec
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion, with_backbones
+from lic.evaluation.rate_task import RateTask
 from lic.printing import Console
+from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
 from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig, TrainerConfig
@@ -259,6 +261,30 @@ def test_a_signal_saves_and_says_how_to_go_on(number: signal.Signals, tmp_path: 
     (folder,) = tmp_path.iterdir()
     assert f"interrupted by {number.name}; go on with: python train.py --resume {folder / 'last.ckpt'}" in output
     assert load_codec(folder / "last.ckpt").header.steps >= 1
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_signal_while_judging_loses_no_step(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, judging = TrainerConfig(max_steps=3, accelerator="cpu"), TrainingEvalConfig(limit=2, every_n_steps=2)
+    config = replace(SMALL_TRAINING, distortion="mse", trainer=trainer, eval=judging)
+    whole = weights(run(config, tmp_path / "whole"))
+    results = RateTask.results
+
+    def signalled(*arguments: Any) -> Any:
+        found = results(*arguments)
+        folder = next((tmp_path / "stopped").iterdir())
+        if load_codec(folder / "codec.safetensors").header.steps == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RateTask, "results", signalled)
+        assert train(replace(config, output=str(tmp_path / "stopped")), Console(quiet=True)) == 143
+    (folder,) = (tmp_path / "stopped").iterdir()
+    assert load_codec(folder / "last.ckpt").header.steps == step
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    again = weights(run(replace(config, resume=str(folder / "last.ckpt")), tmp_path / "stopped"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def exploding(path: Path, num_steps: int) -> str:
