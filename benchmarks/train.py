@@ -45,7 +45,7 @@ from lic.data.crops import Crop
 from lic.distortions import MLCLIPSim, build_distortion, with_backbones
 from lic.distortions.looking import tile
 from lic.settings.metrics import MetricsConfig
-from lic.settings.names import OptimizerName
+from lic.settings.names import LEARNING_RATES, OptimizerName
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.callbacks import StepProgress
 from lic.training.module import CodecTraining
@@ -167,7 +167,7 @@ class Alternating(CodecTraining):
 def optimizer_seconds(options: argparse.Namespace, name: OptimizerName, num_steps: int = 20) -> float:
     """Return the mean seconds of an optimiser's own part of a step: SOAP's steps are dear and cheap by turns."""
     codec = build_codec(options.codec, options.num_channels, options.num_latent_channels)
-    optimizer = build_optimizer(name, codec.to(memory_format=torch.channels_last), None, 1e-3)
+    optimizer = build_optimizer(name, codec.to(memory_format=torch.channels_last), LEARNING_RATES[name], 1e-3)
     for parameter in codec.parameters():
         parameter.grad = torch.randn_like(parameter)
     for step in range(num_steps + WARM_UP):

@@ -11,7 +11,7 @@ from tests.support import noise_image, shorten
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("config", sorted(ROOT.glob("configs/train/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", sorted(ROOT.glob("configs/train/**/*.yaml")), ids=lambda path: path.stem)
 def test_runs_two_steps(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--config", str(config), "--output", str(tmp_path / "runs")]
     if "data: folder" in config.read_text():
@@ -22,8 +22,12 @@ def test_runs_two_steps(config: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         arguments += ["--mlclipsim.backbone", "demo"]  # the default's weights are fetched
     main = runpy.run_path(str(ROOT / "train.py"))["main"]
     arguments = shorten(["train.py", *arguments])[1:]
-    if "init:" in config.read_text():
+    if "\ninit:" in config.read_text():
         arguments += ["--num_channels", "48", "--num_latent_channels", "64"]  # as the checkpoint has them
+    if "codec: mlicpp" in config.read_text():
+        arguments += ["--num_channels", "16", "--num_latent_channels", "32"]  # multiples of its slices
+    if "devices:" in config.read_text():
+        arguments += ["--trainer.devices", "1"]
     assert main(arguments) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     names = {path.name for path in folder.iterdir()}

@@ -213,7 +213,7 @@ def train_and_measure(name: str, distortion: Distortion, bench: Bench) -> list[f
     module = CodecTraining(initial_codec(config), distortion, config)
     with tempfile.TemporaryDirectory(prefix="lic-calibrate-") as temporary:
         folder = Path(temporary)
-        last = LastCheckpoint(folder, bench.console)  # it ends the training in order after Ctrl-C
+        last = LastCheckpoint(folder, config)  # it ends the training in order after Ctrl-C
         start_wandb(config.wandb, name, {}, folder, "calibrate", name, config.lmbdas)
         fit(module, bench.images, folder, [StepProgress(bench.console, NUM_LINES), last])
         finish_wandb(bench.console)

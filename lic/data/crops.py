@@ -7,17 +7,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+from torchvision.transforms.functional import resize
 
 from lic.images import UnreadableImage, pad_at_least, read_image
+from lic.settings.names import FlipsName
+from lic.settings.stages import Stages, value_at
 
 MOST_UNREADABLE = 20  # in a row, before the folder is given up
 
 
 class Draw(NamedTuple):
-    """Which image to crop, and the seed of where."""
+    """Which image to crop, the seed of where and how, and the crop's side."""
 
     image: int
     seed: int
+    crop_px: int
 
 
 class Crop(NamedTuple):
@@ -33,36 +37,52 @@ class Crop(NamedTuple):
 
 
 class Crops(Dataset[Crop]):
-    """Crops of image files; an image smaller than a crop is mirrored at the border."""
+    """Crops of image files; an image smaller than a crop is mirrored at the border.
 
-    def __init__(self, images: Sequence[Path], crop_px: int) -> None:
+    Args:
+        images: the files.
+        flips: along which axes half of the crops are mirrored.
+        min_scale: crops are shrunk by random factors, down to this, from that much more of the image.
+    """
+
+    def __init__(self, images: Sequence[Path], flips: FlipsName = "none", min_scale: float = 1.0) -> None:
         self.images = list(images)
-        self.crop_px = crop_px
+        self.axes = {"none": (), "horizontal": (-1,), "both": (-1, -2)}[flips]
+        self.min_scale = min_scale
 
     def __getitem__(self, draw: Draw) -> Crop:
         unreadable = -1
         for offset in range(MOST_UNREADABLE):
             index = (draw.image + offset) % len(self.images)
             try:
-                return Crop(self._crop(read_image(self.images[index])[0], draw.seed), unreadable)
+                return Crop(self._crop(read_image(self.images[index]), draw), unreadable)
             except UnreadableImage:
                 unreadable = index
         raise ValueError(f"{MOST_UNREADABLE} images in a row could not be read, the last is {self.images[unreadable]}")
 
-    def _crop(self, image: Tensor, seed: int) -> Tensor:
-        image = pad_at_least(image[None], self.crop_px)[0]
-        generator = torch.Generator().manual_seed(seed)
-        top, left = (int(torch.randint(side - self.crop_px + 1, (), generator=generator)) for side in image.shape[-2:])
-        return image[:, top : top + self.crop_px, left : left + self.crop_px]
+    def _crop(self, image: Tensor, draw: Draw) -> Tensor:
+        generator = torch.Generator().manual_seed(draw.seed)
+        side = draw.crop_px
+        if self.min_scale < 1:
+            scale = float(torch.empty(()).uniform_(self.min_scale, 1, generator=generator))
+            side = max(min(round(draw.crop_px / scale), *image.shape[-2:]), draw.crop_px)
+        image = pad_at_least(image, side)
+        top, left = (int(torch.randint(full - side + 1, (), generator=generator)) for full in image.shape[-2:])
+        image = image[..., top : top + side, left : left + side]
+        if side > draw.crop_px:
+            image = resize(image, [draw.crop_px, draw.crop_px], antialias=True).clamp(0, 1)
+        mirrored = [axis for axis in self.axes if torch.rand((), generator=generator) < 0.5]
+        return (image.flip(mirrored) if mirrored else image)[0]
 
 
 class StepSampler(Sampler[list[Draw]]):
     """Batches of draws, a shuffled pass over the images per epoch; batch k is the same wherever training resumes."""
 
     def __init__(
-        self, num_images: int, batch_size: int, seed: int, first_batch: int = 0, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
+        self, num_images: int, batch_size: int, crop_px: Stages, seed: int, first_batch: int = 0, rank: int = 0,
+        world_size: int = 1,
+    ) -> None:  # fmt: skip
+        self.num_images, self.batch_size, self.crop_px, self.seed = num_images, batch_size, crop_px, seed
         self.next_batch, self.rank, self.world_size = first_batch, rank, world_size
 
     def __len__(self) -> int:
@@ -73,11 +93,12 @@ class StepSampler(Sampler[list[Draw]]):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**62)
         order = torch.randperm(self.num_images, generator=generator).tolist()
         for batch in range(first, len(self)):
+            crop_px = int(value_at(self.crop_px, self.next_batch))
             self.next_batch += 1
             start = (batch * self.world_size + self.rank) * self.batch_size
             positions = range(start, start + self.batch_size)
             seed = (self.seed * 1_000_003 + epoch) * 1_000_000_007 % 2**62  # torch takes 64 bits
-            yield [Draw(order[p % self.num_images], seed + p) for p in positions]
+            yield [Draw(order[p % self.num_images], seed + p, crop_px) for p in positions]
 
 
 def split_folder(images: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -37,5 +37,7 @@ BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "hm", "bpg"]
 OptimizerName = Literal["adam", "soap", "muon"]
 PrecisionName = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
+ScheduleName = Literal["cosine", "steps", "plateau"]
+FlipsName = Literal["none", "horizontal", "both"]
 LEARNING_RATES: dict[OptimizerName, float] = {"adam": 1e-3, "soap": 6e-3, "muon": 2e-2}
 """Peaks by default."""

@@ -7,7 +7,18 @@ from pathlib import Path
 from lic.settings import check_lmbda, require
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import FeaturesConfig, MLCLIPSimConfig
-from lic.settings.names import CodecName, DataName, DistortionName, GuestFile, OptimizerName, PrecisionName
+from lic.settings.names import (
+    LEARNING_RATES,
+    CodecName,
+    DataName,
+    DistortionName,
+    FlipsName,
+    GuestFile,
+    OptimizerName,
+    PrecisionName,
+    ScheduleName,
+)
+from lic.settings.stages import Stages, stages
 from lic.settings.tracking import WandbConfig
 
 
@@ -52,16 +63,22 @@ class TrainConfig:
     """the embedded demo scenes, or a folder of images"""
     data_root: str | None = None
     """the folder for --data folder"""
-    crop_px: int = 128
-    """side of the training crops"""
+    crop_px: int | list[int | str] = 128
+    """side of the training crops; 256 512@1200000: from step 1,200,000 on 512"""
+    flips: FlipsName = "none"
+    """mirror half of the crops"""
+    min_scale: float = 1.0
+    """shrink images by a random factor, down to this, before they are cropped"""
     batch_size: int = 4
     """crops per step and device"""
     num_workers: int = 1
     """processes that load images"""
     optimizer: OptimizerName = "soap"
     """adam, or of second order, with a fraction of its steps: soap, muon"""
-    learning_rate: float | None = None
-    """peak, cosine to a hundredth of it; default the optimizer's: adam 1e-3, soap 6e-3, muon 2e-2"""
+    learning_rate: float | list[float | str] | None = None
+    """peak; 1e-4 3e-5@2000000: from that step on another; default the optimizer's: adam 1e-3, soap 6e-3, muon 2e-2"""
+    schedule: ScheduleName = "cosine"
+    """cosine: down to a hundredth; steps: as --learning_rate says; plateau: halved after 20 passes of no lower loss"""
     aux_learning_rate: float = 1e-3
     """for the entropy bottleneck's quantiles"""
     clip_norm: float = 1.0
@@ -78,6 +95,10 @@ class TrainConfig:
     """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
     ema_decay: float = 0.0
     """0: none; else evaluate an exponential moving average"""
+    checkpoint_every: int = 500
+    """steps from one last.ckpt to the next"""
+    keep_checkpoints: int = 0
+    """also keep the latest so many as step-N.ckpt"""
     seed: int = 0
     """of weights, crops and noise"""
     label: str | None = None
@@ -107,7 +128,12 @@ class TrainConfig:
                 f"lmbda must be one or more different numbers, got {self.lmbdas}")
         require(len(self.lmbdas) == 1 or self.codec.endswith(("-vbr", ".py")),
                 f"{self.codec} has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or its like")
-        for name in ("num_channels", "num_latent_channels", "crop_px", "batch_size", "learning_rate", "clip_norm"):
+        require(len(self.rate_stages) <= 1 or self.schedule == "steps",
+                "several values of --learning_rate go with --schedule steps")
+        require(all(value == int(value) for _, value in self.crop_stages), f"crop_px is in pixels, got {self.crop_px}")
+        require(0 < self.min_scale <= 1, f"min_scale must be above 0 and at most 1, got {self.min_scale}")
+        require(self.keep_checkpoints >= 0, f"keep_checkpoints must not be negative, got {self.keep_checkpoints}")
+        for name in ("num_channels", "num_latent_channels", "batch_size", "clip_norm", "checkpoint_every"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name} must be positive, got {value}")
         require(0 <= self.single_rate <= 1, f"single_rate is a share of the steps, 0 .. 1, got {self.single_rate}")
@@ -126,6 +152,17 @@ class TrainConfig:
                     "images of --data_root are coded and no task judges them")
         else:
             require(self.data_root is None, f"--data_root goes with --data folder, not with --data {self.data}")
+
+    @property
+    def crop_stages(self) -> Stages:
+        """Side of the crops from each step on."""
+        return stages("crop_px", self.crop_px)
+
+    @property
+    def rate_stages(self) -> Stages:
+        """Learning rate of the weights from each step on."""
+        default = LEARNING_RATES[self.optimizer]
+        return stages("learning_rate", default if self.learning_rate is None else self.learning_rate)
 
     @property
     def lmbdas(self) -> list[float]:

@@ -24,6 +24,8 @@ from lic.evaluation.records import Shard
 from lic.evaluation.written import draw_grid, write_results
 from lic.printing import Console, Words
 from lic.settings.evaluate import TrainingEvalConfig
+from lic.settings.stages import value_at
+from lic.settings.train import TrainConfig
 from lic.tracking.artifacts import log_artifacts
 from lic.tracking.curves import log_curve, log_results
 from lic.tracking.runs import only_reporting
@@ -90,7 +92,8 @@ class StepProgress(Callback):
 
 def _pass_seconds(module: CodecTraining, step: int) -> float:
     """Return the seconds of a step's pass, forward and backward, the third of three; nothing is changed."""
-    side, weights = module.config.crop_px, [weight for weight in module.codec.weights() if weight.requires_grad]
+    side = int(value_at(module.config.crop_stages, step))
+    weights = [weight for weight in module.codec.weights() if weight.requires_grad]
     image = torch.rand(module.config.batch_size, 3, side, side, device=module.device)
     for _ in range(3):
         start = time.monotonic()
@@ -105,7 +108,7 @@ def _pass_seconds(module: CodecTraining, step: int) -> float:
 def _optimizer_seconds(module: CodecTraining) -> float:
     """Return the seconds of an optimiser's own part of a step, of a copy, the mean of two after four."""
     config, codec = module.config, copy.deepcopy(module.codec)
-    optimizer = build_optimizer(config.optimizer, codec, config.learning_rate, config.aux_learning_rate)
+    optimizer = build_optimizer(config.optimizer, codec, config.rate_stages[0][1], config.aux_learning_rate)
     for parameter in codec.parameters():
         parameter.grad = torch.ones_like(parameter)
     for step in range(6):
@@ -124,10 +127,15 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class LastCheckpoint(Callback):
-    """Writes last.ckpt every so many steps, at the end, and on a signal, which ends the training after this step."""
+    """Writes last.ckpt every so many steps, at the end, and on a signal, which ends the training after this step.
 
-    def __init__(self, folder: Path, console: Console, every_n_steps: int = 500) -> None:
-        self.path, self.console, self.every_n_steps = folder / "last.ckpt", console, every_n_steps
+    Args:
+        folder: the run's.
+        config: how often, and how many of them are kept.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        self.path, self.config = folder / "last.ckpt", config
         self.stopped_by: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -145,13 +153,19 @@ class LastCheckpoint(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         step = trainer.global_step
-        if self.stopped_by or step % self.every_n_steps == 0 or step == trainer.max_steps:
+        if self.stopped_by or step % self.config.checkpoint_every == 0 or step == trainer.max_steps:
             self._save(trainer)
             trainer.should_stop |= bool(self.stopped_by)  # only now: a step that is not saved must not be the last
 
     def _save(self, trainer: pl.Trainer) -> None:
         with replacing(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
             trainer.save_checkpoint(path)
+        if trainer.is_global_zero and self.config.keep_checkpoints:
+            with replacing(self.path.with_name(f"step-{trainer.global_step}.ckpt")) as copy_path:
+                shutil.copyfile(self.path, copy_path)
+            kept = sorted(self.path.parent.glob("step-*.ckpt"), key=lambda path: int(path.stem.removeprefix("step-")))
+            for path in kept[: -self.config.keep_checkpoints]:
+                path.unlink()
 
     def on_train_end(self, *_: Any) -> None:
         for number, handler in self._previous.items():

@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from pytorch_lightning.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
 from lic.codecs.build import codec_card, middle
 from lic.data.crops import Crop
 from lic.distortions import MSE_SCALE, Distortion, mse
+from lic.settings.stages import value_at
 from lic.settings.train import TrainConfig
 from lic.training.optimizers import build_optimizer
 
@@ -45,6 +47,9 @@ class CodecTraining(pl.LightningModule):
         self.distortion, self.config = distortion, config
         averaging = get_ema_multi_avg_fn(config.ema_decay)
         self.ema = AveragedModel(codec, multi_avg_fn=averaging) if config.ema_decay else None
+        self.pass_loss = torch.zeros(2)  # sum and number of this pass's losses
+        self.plateau: ReduceLROnPlateau | None = None
+        self.plateau_state: dict[str, Any] = {}
         self.unreadable: set[int] = set()
         self.parts: dict[str, Tensor] = {}  # of the last step's loss
         self.skipped: list[int] = []  # steps whose gradients were not finite
@@ -69,7 +74,10 @@ class CodecTraining(pl.LightningModule):
         parts["psnr_db"] = -10 * loss.mse.log10()
         values = torch.stack([value.detach() for value in parts.values()])
         self.parts = dict(zip(parts, self.trainer.strategy.reduce(values, reduce_op="mean"), strict=True))  # over ranks
+        one_more = torch.stack([self.parts["loss"], torch.ones_like(values[0])])
+        self.pass_loss = self.pass_loss.to(values.device) + one_more
         self.log_dict({f"train/{name}": value for name, value in self.parts.items()})
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         self.unreadable.update(index for index in batch.unreadable.tolist() if index >= 0)  # type: ignore[attr-defined]  # a batch of Crops
         return loss.total + auxiliary
 
@@ -115,18 +123,35 @@ class CodecTraining(pl.LightningModule):
         """How many of the first steps minimise mse in place of the chosen distortion."""
         return math.ceil(self.config.warmup_mse * self.config.trainer.max_steps) if self.has_own_distortion else 0
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimiser, the weights' rates on a cosine to a hundredth, the quantiles' constant."""
+    def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
+        """Return the optimiser and --schedule of the weights' learning rates; the quantiles' is constant.
+
+        Plateau is CompressAI's: halved after 20 passes over the images whose mean loss was not below the lowest.
+        """
         config = self.config
-        optimizer = build_optimizer(config.optimizer, self.codec, config.learning_rate, config.aux_learning_rate)
-        cosines = [self._cosine] * (len(optimizer.param_groups) - 1)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [*cosines, lambda _: 1.0])
+        optimizer = build_optimizer(config.optimizer, self.codec, config.rate_stages[0][1], config.aux_learning_rate)
+        if config.schedule == "plateau":
+            lowest = [0.0] * (len(optimizer.param_groups) - 1)
+            self.plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=20,
+                                             min_lr=[*lowest, config.aux_learning_rate])  # fmt: skip
+            return {"optimizer": optimizer}
+        of_weights = [self._rate] * (len(optimizer.param_groups) - 1)
+        scheduler = LambdaLR(optimizer, [*of_weights, lambda _: 1.0])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _cosine(self, step: int) -> float:
-        share = min(step / self.config.trainer.max_steps, 1.0)
+    def _rate(self, step: int) -> float:
+        """Return a step's learning rate as a share of the first."""
+        stages = self.config.rate_stages
         rise = min((step + 1) / RISE_STEPS, 1.0) if self.config.init else 1.0
+        if self.config.schedule == "steps":
+            return rise * value_at(stages, step) / stages[0][1]
+        share = min(step / self.config.trainer.max_steps, 1.0)
         return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+    def on_train_start(self) -> None:
+        """Give the plateau schedule what a checkpoint knew of it."""
+        if self.plateau is not None and self.plateau_state:
+            self.plateau.load_state_dict(self.plateau_state)
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """Clip the weights' gradient; the quantiles' is another loss's."""
@@ -154,9 +179,12 @@ class CodecTraining(pl.LightningModule):
         self.zero_grad()
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
-        """Step, and move the average with it: before any callback saves a checkpoint."""
+        """Step, and move the average and the plateau schedule with it: before any callback saves a checkpoint."""
         super().optimizer_step(*arguments, **settings)
         self.update_average()
+        if self.plateau is not None and (self.global_step + 1) % self.trainer.num_training_batches == 0:
+            self.plateau.step(float(self.pass_loss[0] / self.pass_loss[1]))
+            self.pass_loss = torch.zeros_like(self.pass_loss)
 
     def update_average(self) -> None:
         """Move the exponential moving average, if there is one, towards the codec."""
@@ -186,3 +214,10 @@ class CodecTraining(pl.LightningModule):
         checkpoint["state_dict"] = {name: v for name, v in state.items() if not name.startswith("distortion.")}
         checkpoint["lic"] = dataclasses.asdict(self.header())
         checkpoint["optimizer"] = self.config.optimizer
+        if self.plateau is not None:
+            checkpoint["plateau"] = {"pass_loss": self.pass_loss, "state": self.plateau.state_dict()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the losses of this pass and the lowest of all: the plateau schedule's optimiser comes later."""
+        if plateau := checkpoint.get("plateau"):
+            self.pass_loss, self.plateau_state = plateau["pass_loss"], plateau["state"]

@@ -26,17 +26,16 @@ NO_SIDE = 1
 
 
 def build_optimizer(
-    name: OptimizerName, codec: Codec, learning_rate: float | None, aux_learning_rate: float
+    name: OptimizerName, codec: Codec, rate: float, aux_learning_rate: float
 ) -> torch.optim.Optimizer:
     """Return the optimiser of a codec's trainable weights and, in its last group, of its quantiles.
 
     Args:
         name: see above.
         codec: whose parameters; frozen ones are left out.
-        learning_rate: of the weights; None: the optimiser's own default.
+        rate: learning rate of the weights.
         aux_learning_rate: of the quantiles.
     """
-    rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
     own = {key: weight for key, weight in codec.named_parameters() if weight.requires_grad}
     quantiles = {"params": [own.pop(key) for key in list(own) if key.endswith(".quantiles")], "lr": aux_learning_rate}
     as_adam = {"betas": ADAM_BETAS, "eps": ADAM_EPS}

@@ -11,7 +11,8 @@ from lic.printing import Console
 from lic.settings import require
 from lic.settings.train import TrainConfig
 
-CHANGEABLE = ("resume", "data_root", "num_workers", "clip_norm", "skip_nonfinite", "eval", "wandb", "trainer")
+CHANGEABLE = ("resume", "data_root", "num_workers", "clip_norm", "skip_nonfinite", "checkpoint_every",
+              "keep_checkpoints", "eval", "wandb", "trainer")  # fmt: skip
 """What another machine, or a run in trouble, may need; whatever else a run is made of, it keeps."""
 
 

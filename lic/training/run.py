@@ -92,7 +92,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     if not is_first:
         folder = Path(config.output)  # rank 0's is broadcast
         rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
-        fit(module, images, folder, [LastCheckpoint(folder, console), rate_task])
+        fit(module, images, folder, [LastCheckpoint(folder, config), rate_task])
         return 0
     for each in rate_tasks:
         _ = each.ceiling  # whatever is missing shows before the training, not after it
@@ -101,7 +101,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     console.print(f"run folder {folder}", soft_wrap=True)
     group = _curve(config).name
     start_wandb(config.wandb, folder.name, dataclasses.asdict(config), folder, "train", group, config.lmbdas)
-    last = LastCheckpoint(folder, console)
+    last = LastCheckpoint(folder, config)
     rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     code = finish(module, images, rate_task, last, console)
@@ -274,8 +274,9 @@ class _Loader(pl.LightningDataModule):
         assert self.trainer is not None
         config, trainer = self.config, self.trainer
         rank, world = trainer.global_rank, trainer.world_size
-        sampler = StepSampler(len(self.images), config.batch_size, config.seed, trainer.global_step, rank, world)
-        crops = Crops(self.images, config.crop_px)
+        sampler = StepSampler(len(self.images), config.batch_size, config.crop_stages, config.seed,
+                              trainer.global_step, rank, world)  # fmt: skip
+        crops = Crops(self.images, config.flips, config.min_scale)
         workers = config.num_workers
         return DataLoader(
             crops, batch_sampler=sampler, num_workers=workers, worker_init_fn=_ignore_signals,

@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader
 
 from lic.data.crops import MOST_UNREADABLE, Crops, Draw, StepSampler, split_folder
 
+PX = [(0, 32.0)]
+
 
 def batches(sampler: StepSampler, count: int) -> list[list[Draw]]:
     """The next batches, over as many epochs as it takes."""
@@ -25,17 +27,17 @@ def batches(sampler: StepSampler, count: int) -> list[list[Draw]]:
 
 @pytest.mark.parametrize("num_images", [50, 48, 7, 3])
 def test_resumed_is_uninterrupted(num_images: int) -> None:
-    whole = batches(StepSampler(num_images, 4, seed=3), 40)
+    whole = batches(StepSampler(num_images, 4, PX, seed=3), 40)
     for first in (1, 11, 12, 13, 24, 39):
-        resumed = batches(StepSampler(num_images, 4, seed=3, first_batch=first), 40 - first)
+        resumed = batches(StepSampler(num_images, 4, PX, seed=3, first_batch=first), 40 - first)
         assert resumed == whole[first:], first
-    assert whole != batches(StepSampler(num_images, 4, seed=4), 40)
+    assert whole != batches(StepSampler(num_images, 4, PX, seed=4), 40)
 
 
 def test_iterating_again_goes_on() -> None:
     """Lightning asks for an iterator per epoch, and after a resume within one."""
-    whole = batches(StepSampler(50, 4, seed=0), 36)
-    sampler = StepSampler(50, 4, seed=0, first_batch=5)
+    whole = batches(StepSampler(50, 4, PX, seed=0), 36)
+    sampler = StepSampler(50, 4, PX, seed=0, first_batch=5)
     epochs = [list(sampler), list(sampler), list(sampler)]
     assert [len(epoch) for epoch in epochs] == [7, 12, 12]
     assert [batch for epoch in epochs for batch in epoch] == whole[5:]
@@ -43,7 +45,7 @@ def test_iterating_again_goes_on() -> None:
 
 def test_every_image_once_per_epoch() -> None:
     for epoch in range(3):
-        sampler = StepSampler(48, 4, seed=1, first_batch=12 * epoch)
+        sampler = StepSampler(48, 4, PX, seed=1, first_batch=12 * epoch)
         assert len(sampler) == 12
         draws = [draw for batch in sampler for draw in batch]
         assert sorted(draw.image for draw in draws) == list(range(48))
@@ -52,7 +54,7 @@ def test_every_image_once_per_epoch() -> None:
 
 
 def test_epochs_differ_in_order_and_crops() -> None:
-    sampler = StepSampler(48, 4, seed=1)
+    sampler = StepSampler(48, 4, PX, seed=1)
     first, second = ([draw for batch in sampler for draw in batch] for _ in range(2))
     assert [draw.image for draw in first] != [draw.image for draw in second]
     assert not {draw.seed for draw in first} & {draw.seed for draw in second}
@@ -60,17 +62,17 @@ def test_epochs_differ_in_order_and_crops() -> None:
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
 def test_ranks_share_an_epoch_out(world_size: int) -> None:
-    ranks = [StepSampler(48, 4, seed=2, rank=rank, world_size=world_size) for rank in range(world_size)]
+    ranks = [StepSampler(48, 4, PX, seed=2, rank=rank, world_size=world_size) for rank in range(world_size)]
     assert {len(rank) for rank in ranks} == {48 // (4 * world_size)}
     drawn = [draw for rank in ranks for batch in rank for draw in batch]
     assert sorted(draw.image for draw in drawn) == list(range(48))
-    together = [draw for batch in StepSampler(48, 4, seed=2) for draw in batch]
+    together = [draw for batch in StepSampler(48, 4, PX, seed=2) for draw in batch]
     assert sorted(drawn) == sorted(together), "the same crops whatever the number of ranks"
 
 
 @pytest.mark.parametrize("num_images", [1, 3])
 def test_folder_smaller_than_a_batch(num_images: int) -> None:
-    (batch,) = StepSampler(num_images, 8, seed=0)
+    (batch,) = StepSampler(num_images, 8, PX, seed=0)
     counts = Counter(draw.image for draw in batch)
     assert set(counts) == set(range(num_images)) and max(counts.values()) - min(counts.values()) <= 1
     assert len({draw.seed for draw in batch}) == 8, "the same image is cropped elsewhere each time"
@@ -91,57 +93,57 @@ def save(folder: Path, *images: Image.Image | None) -> list[Path]:
 
 
 def test_crops_are_pieces_of_the_image(tmp_path: Path) -> None:
-    crops = Crops(save(tmp_path, ramp(60, 90)), 32)
+    crops = Crops(save(tmp_path, ramp(60, 90)))
     corners = set()
     for seed in range(200):
-        image, unreadable = crops[Draw(0, seed)]
+        image, unreadable = crops[Draw(0, seed, 32)]
         assert image.shape == (3, 32, 32) and unreadable == -1
         top, left = (image[:2, 0, 0] * 255).round().int().tolist()
         rows, columns = torch.meshgrid(torch.arange(32) + top, torch.arange(32) + left, indexing="ij")
         assert torch.equal((image[:2] * 255).round(), torch.stack([rows, columns]).float())
         corners.add((top, left))
-        assert torch.equal(crops[Draw(0, seed)].image, image)
+        assert torch.equal(crops[Draw(0, seed, 32)].image, image)
     tops, lefts = ({corner[axis] for corner in corners} for axis in (0, 1))
     assert (min(tops), max(tops), min(lefts)) == (0, 28, 0) and max(lefts) >= 55 and len(corners) > 150
 
 
 @pytest.mark.parametrize("seed", [0, -1, 20_261_120, 2**63])
 def test_any_seed(seed: int, tmp_path: Path) -> None:
-    crops = Crops(save(tmp_path, ramp(40, 40), ramp(50, 33), ramp(32, 90)), 32)
-    for (draw,) in batches(StepSampler(3, 1, seed), 6):
+    crops = Crops(save(tmp_path, ramp(40, 40), ramp(50, 33), ramp(32, 90)))
+    for (draw,) in batches(StepSampler(3, 1, PX, seed), 6):
         assert crops[draw].image.shape == (3, 32, 32)
 
 
 def test_image_smaller_than_a_crop_is_mirrored(tmp_path: Path) -> None:
-    crop = Crops(save(tmp_path, ramp(20, 50)), 32)[Draw(0, 5)].image
+    crop = Crops(save(tmp_path, ramp(20, 50)))[Draw(0, 5, 32)].image
     rows = (crop[0] * 255).round().int()
     assert torch.equal(rows[:, 0], torch.tensor([*range(20), *range(18, 6, -1)]))
     assert torch.equal(crop[1, 0], crop[1, 31]), "columns are cropped, not padded"
-    tiny = Crops(save(tmp_path, ramp(1, 1)), 32)[Draw(0, 0)].image
+    tiny = Crops(save(tmp_path, ramp(1, 1)))[Draw(0, 0, 32)].image
     assert tiny.shape == (3, 32, 32) and not tiny.any()
 
 
 def test_unreadable_image_gives_way_to_the_next(tmp_path: Path) -> None:
-    crops = Crops(save(tmp_path, ramp(40, 40), None, None, ramp(32, 32)), 32)
-    assert crops[Draw(0, 9)].unreadable == -1
-    image, unreadable = crops[Draw(1, 9)]
-    assert unreadable == 2 and torch.equal(image, crops[Draw(3, 9)].image)
-    assert crops[Draw(2, 9)].unreadable == 2
-    wrapped = Crops([crops.images[3], crops.images[1]], 32)
-    assert wrapped[Draw(1, 9)].unreadable == 1 and torch.equal(wrapped[Draw(1, 9)].image, image)
+    crops = Crops(save(tmp_path, ramp(40, 40), None, None, ramp(32, 32)))
+    assert crops[Draw(0, 9, 32)].unreadable == -1
+    image, unreadable = crops[Draw(1, 9, 32)]
+    assert unreadable == 2 and torch.equal(image, crops[Draw(3, 9, 32)].image)
+    assert crops[Draw(2, 9, 32)].unreadable == 2
+    wrapped = Crops([crops.images[3], crops.images[1]])
+    assert wrapped[Draw(1, 9, 32)].unreadable == 1 and torch.equal(wrapped[Draw(1, 9, 32)].image, image)
 
 
 def test_all_unreadable(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{MOST_UNREADABLE} images in a row could not be read, .*png") as error:
-        _ = Crops(save(tmp_path, *[None] * 30), 32)[Draw(4, 0)]
+        _ = Crops(save(tmp_path, *[None] * 30))[Draw(4, 0, 32)]
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="could not be read"):
-        _ = Crops(save(tmp_path, None), 32)[Draw(0, 0)]
+        _ = Crops(save(tmp_path, None))[Draw(0, 0, 32)]
 
 
 def test_loader_batches_crops(tmp_path: Path) -> None:
-    crops = Crops(save(tmp_path, ramp(40, 50), None, ramp(70, 33)), 32)
-    batch = next(iter(DataLoader(crops, batch_sampler=StepSampler(3, 3, seed=0))))
+    crops = Crops(save(tmp_path, ramp(40, 50), None, ramp(70, 33)))
+    batch = next(iter(DataLoader(crops, batch_sampler=StepSampler(3, 3, PX, seed=0))))
     assert batch.image.shape == (3, 3, 32, 32)
     assert sorted(batch.unreadable.tolist()) == [-1, -1, 1]
 
@@ -160,3 +162,32 @@ def test_split_is_disjoint_and_complete(num_images: int, num_held_out: int) -> N
 
 def test_split_of_a_single_image() -> None:
     assert split_folder([Path("a.png")]) == ([Path("a.png")], [Path("a.png")])
+
+
+def test_the_side_of_crops_changes_at_a_step(tmp_path: Path) -> None:
+    stages = [(0, 32.0), (5, 48.0), (9, 16.0)]
+    whole = batches(StepSampler(7, 2, stages, seed=0), 12)
+    assert [batch[0].crop_px for batch in whole] == [32] * 5 + [48] * 4 + [16] * 3
+    assert batches(StepSampler(7, 2, stages, seed=0, first_batch=6), 6) == whole[6:]
+    crops = Crops(save(tmp_path, *[ramp(60, 90)] * 7))
+    assert [crops[batch[0]].image.shape[-1] for batch in whole] == [batch[0].crop_px for batch in whole]
+
+
+def test_flips(tmp_path: Path) -> None:
+    paths = save(tmp_path, ramp(60, 90))
+    plain = Crops(paths)
+    for flips, axes in (("horizontal", [-1]), ("both", [-1, -2])):
+        crops, seen = Crops(paths, flips), Counter[tuple[int, ...]]()  # type: ignore[arg-type]
+        for seed in range(200):
+            image, original = crops[Draw(0, seed, 32)].image, plain[Draw(0, seed, 32)].image
+            (mirrored,) = (way for way in ((), (-1,), (-2,), (-1, -2)) if torch.equal(image, original.flip(way)))
+            seen[mirrored] += 1
+        assert len(seen) == 2 ** len(axes) and min(seen.values()) > 0.7 * 200 / len(seen), seen
+
+
+def test_images_are_shrunk_before_the_crop(tmp_path: Path) -> None:
+    crops = Crops(save(tmp_path, ramp(200, 250), ramp(40, 250)), min_scale=0.5)
+    rises = [crops[Draw(0, seed, 32)].image[0].diff(dim=0).median() * 255 for seed in range(100)]
+    assert 1 <= min(rises) < 1.1 and 1.8 < max(rises) <= 2.01, "rows of the image in one of the crop"
+    small = [crops[Draw(1, seed, 32)].image for seed in range(20)]
+    assert all(image.shape == (3, 32, 32) and 0 <= image.min() <= image.max() <= 1 for image in small)

@@ -23,7 +23,7 @@ def command(output: Path, processes: int, *further: str) -> list[str]:
 
 
 def last_losses(folder: Path) -> dict[str, float]:
-    rows = list(csv.DictReader((folder / "logs-1/metrics.csv").open()))
+    rows = list(csv.DictReader((folder / "logs-1/metrics.csv").read_text().splitlines()))
     return {name: float(value) for name, value in rows[0].items() if name.startswith("train/")}
 
 

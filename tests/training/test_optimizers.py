@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lic.codecs import Codec, build_codec
-from lic.settings.names import CodecName, OptimizerName
+from lic.settings.names import LEARNING_RATES, CodecName, OptimizerName
 from lic.training.optimizers import build_optimizer
 
 NAMES: list[OptimizerName] = ["adam", "soap", "muon"]
@@ -42,7 +42,7 @@ def test_every_trainable_parameter_is_in_one_group_and_the_quantiles_in_the_last
     name: OptimizerName, codec_name: CodecName
 ) -> None:
     codec = small(codec_name)
-    groups = build_optimizer(name, codec, None, 1e-3).param_groups
+    groups = build_optimizer(name, codec, LEARNING_RATES[name], 1e-3).param_groups
     found = [id(parameter) for group in groups for parameter in group["params"]]
     assert len(found) == len(set(found))
     assert set(found) == {id(parameter) for parameter in codec.parameters() if parameter.requires_grad}
@@ -53,7 +53,7 @@ def test_every_trainable_parameter_is_in_one_group_and_the_quantiles_in_the_last
 def test_quantiles_get_adams_step(name: OptimizerName) -> None:
     """SOAP spends its first gradient on the preconditioner; from then on the steps are torch's Adam's."""
     codec, drawn = small(), gradients(small(), 14)
-    steps(build_optimizer(name, codec, None, 1e-2), codec, [drawn(i) for i in range(14)])
+    steps(build_optimizer(name, codec, LEARNING_RATES[name], 1e-2), codec, [drawn(i) for i in range(14)])
     reference = small()
     adam = torch.optim.Adam(reference.quantiles(), lr=1e-2)
     steps(adam, reference, [drawn(i) for i in range(name == "soap", 14)])
@@ -65,13 +65,13 @@ def test_quantiles_get_adams_step(name: OptimizerName) -> None:
 def test_a_saved_state_goes_on_exactly(name: OptimizerName) -> None:
     """Over renewals of SOAP's bases; read back without unpickling code."""
     whole, part, drawn = small(), small(), gradients(small(), 23)
-    steps(build_optimizer(name, whole, None, 1e-3), whole, [drawn(i) for i in range(23)])
-    first = build_optimizer(name, part, None, 1e-3)
+    steps(build_optimizer(name, whole, LEARNING_RATES[name], 1e-3), whole, [drawn(i) for i in range(23)])
+    first = build_optimizer(name, part, LEARNING_RATES[name], 1e-3)
     steps(first, part, [drawn(i) for i in range(14)])
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
     file.seek(0)
-    second = build_optimizer(name, part, None, 1e-3)
+    second = build_optimizer(name, part, LEARNING_RATES[name], 1e-3)
     second.load_state_dict(torch.load(file, weights_only=True))
     steps(second, part, [drawn(i) for i in range(14, 23)])
     for expected, own in zip(whole.parameters(), part.parameters(), strict=True):
@@ -83,7 +83,7 @@ def test_a_saved_state_goes_on_exactly(name: OptimizerName) -> None:
 def test_lowers_the_loss_of_every_kind_of_codec_in_bf16(name: OptimizerName, codec_name: CodecName) -> None:
     codec = small(codec_name).train()
     codec.centre_quantiles()
-    optimizer = build_optimizer(name, codec, None, 1e-3)
+    optimizer = build_optimizer(name, codec, LEARNING_RATES[name], 1e-3)
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     losses = []
     for _ in range(13):
@@ -102,7 +102,7 @@ def test_lowers_the_loss_of_every_kind_of_codec_in_bf16(name: OptimizerName, cod
 
 def test_soap_preconditions_kernels_on_all_sides_and_quantiles_on_none() -> None:
     codec, drawn = small(), gradients(small(), 2)
-    optimizer = build_optimizer("soap", codec, None, 1e-3)
+    optimizer = build_optimizer("soap", codec, LEARNING_RATES["soap"], 1e-3)
     steps(optimizer, codec, [drawn(i) for i in range(2)])
     kernel, quantiles = codec.network.g_a[2].weight, next(codec.quantiles())
     assert [len(side) for side in optimizer.state[kernel]["Q"]] == [8, 8, 5, 5]
