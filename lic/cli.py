@@ -25,6 +25,7 @@ from lic.atomic import write_file
 from lic.embedded import here_or_embedded
 from lic.printing import printable
 from lic.settings import require
+from lic.settings.names import TRAINER_FURTHER, TRAINER_TAKEN
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -97,6 +98,8 @@ class Parser(jsonargparse.ArgumentParser):
         flags = [flag for flag in self._flags() if not prefix or flag not in ("--help", "--config", "--print_config")]
         meant = {f"--{flag.removeprefix('--').rpartition('.')[2]}": flag for flag in flags}  # left without its group
         meant |= {flag: flag for flag in flags}
+        if f"{prefix or '--'}trainer.further" in meant:
+            meant |= {f"--trainer.{each}": f"--trainer.{each}" for each in TRAINER_FURTHER}
         if (new := RENAMED.get(name.removeprefix("--"))) and f"--{new}" in flags:
             return f"setting '{name}' is unknown: it is {'' if prefix else '--'}{new} now"
         near = difflib.get_close_matches(prefix + name, meant, n=1, cutoff=0.5)
@@ -136,6 +139,23 @@ def _show(value: Any) -> str:
 def _spell_out(word: str) -> str:
     name, equals, value = word.partition("=")
     return _SHORT.get(name, name) + equals + value
+
+
+_FURTHER = {*TRAINER_FURTHER, *TRAINER_TAKEN}
+
+
+def _name_further(argv: Sequence[str]) -> list[str]:
+    """Return argv with `--trainer.strategy ddp` written as `--trainer.further.strategy=ddp`, a key of a dict."""
+    prefix = "--trainer."
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith(prefix) else [word])]
+    found: list[str] = []
+    while words:
+        word = words.pop(0)
+        name = word.removeprefix(prefix)
+        if word.startswith(prefix) and words and name in _FURTHER:
+            word = f"{prefix}further.{name}={words.pop(0)}"
+        found.append(word)
+    return found
 
 
 def _set_bare_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
@@ -229,7 +249,10 @@ def _size(content: Any, seen: dict[int, float]) -> float:
 
 
 def _with_settings(path: Path) -> str:
-    """Return a YAML file's path, refusing one without settings; jsonargparse's message does not name the file."""
+    """Return a YAML file's path, refusing one without settings; jsonargparse's message does not name the file.
+
+    With further arguments of Lightning's Trainer among `trainer`, the file's content as the parser wants it.
+    """
     if path.is_file():
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -237,6 +260,9 @@ def _with_settings(path: Path) -> str:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"config {path} is not YAML: {error}") from error
         require(isinstance(content, dict), f"config {path} holds no settings; expected lines such as 'lmbda: 0.01'")
+        if isinstance(trainer := content.get("trainer"), dict) and (named := _FURTHER & trainer.keys()):
+            further = trainer.pop("further", {}) | {name: trainer.pop(name) for name in named}
+            return json.dumps(content | {"trainer": trainer | {"further": further}})
     return str(path)
 
 
@@ -256,7 +282,7 @@ def parse_config(config_class: type[Config], argv: Sequence[str], prog: str, des
     parser.add_class_arguments(config_class, as_group=False)
     try:
         argv = _set_bare_flags([_spell_out(word) for word in argv], _flags_of_type(config_class, "bool"))
-        argv = _find_yaml(argv)
+        argv = _name_further(_find_yaml(argv))
         list_flags, scalar_flags = (_flags_of_type(config_class, kind) for kind in ("list[", "float | list["))
         if "--inputs" in list_flags:
             argv = _name_inputs(argv, list_flags)

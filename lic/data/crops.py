@@ -79,21 +79,23 @@ class StepSampler(Sampler[list[Draw]]):
     """Batches of draws, a shuffled pass over the images per epoch; batch k is the same wherever training resumes."""
 
     def __init__(
-        self, num_images: int, batch_size: int, crop_px: Stages, seed: int, first_batch: int = 0, rank: int = 0,
-        world_size: int = 1,
+        self, num_images: int, batch_size: int, crop_px: Stages, seed: int, first_step: int = 0, rank: int = 0,
+        world_size: int = 1, accumulated: int = 1,
     ) -> None:  # fmt: skip
         self.num_images, self.batch_size, self.crop_px, self.seed = num_images, batch_size, crop_px, seed
-        self.next_batch, self.rank, self.world_size = first_batch, rank, world_size
+        self.next_batch, self.rank, self.world_size = first_step * accumulated, rank, world_size
+        self.accumulated = accumulated  # batches a step
 
     def __len__(self) -> int:
-        return max(self.num_images // (self.batch_size * self.world_size), 1)
+        num_steps = self.num_images // (self.batch_size * self.world_size * self.accumulated)
+        return max(num_steps, 1) * self.accumulated
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epoch, first = divmod(self.next_batch, len(self))
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**62)
         order = torch.randperm(self.num_images, generator=generator).tolist()
         for batch in range(first, len(self)):
-            crop_px = int(value_at(self.crop_px, self.next_batch))
+            crop_px = int(value_at(self.crop_px, self.next_batch // self.accumulated))
             self.next_batch += 1
             start = (batch * self.world_size + self.rank) * self.batch_size
             positions = range(start, start + self.batch_size)

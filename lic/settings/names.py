@@ -39,5 +39,22 @@ PrecisionName = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 ScheduleName = Literal["cosine", "steps", "plateau"]
 FlipsName = Literal["none", "horizontal", "both"]
+TRAINER_TAKEN = {
+    "callbacks": "the progress, the checkpoints and the judging", "logger": "metrics.csv and --wandb.*",
+    "gradient_clip_val": "it is --clip_norm", "enable_checkpointing": "last.ckpt is --checkpoint_every's",
+    "enable_progress_bar": "lic has its own", "enable_model_summary": "a codec is in its card",
+    "use_distributed_sampler": "crops are shared out by lic", "max_epochs": "a run ends with --trainer.max_steps",
+    "reload_dataloaders_every_n_epochs": "crops are drawn by step", "default_root_dir": "it is --output",
+    "barebones": "it leaves callbacks out",
+}  # fmt: skip
+"""Arguments of Lightning's Trainer that are not to be given, and why."""
+TRAINER_FURTHER = (
+    "strategy", "accumulate_grad_batches", "gradient_clip_algorithm", "log_every_n_steps", "deterministic", "benchmark",
+    "profiler", "detect_anomaly", "plugins", "sync_batchnorm", "max_time", "fast_dev_run", "overfit_batches",
+    "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "min_epochs",
+    "min_steps", "val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "inference_mode",
+    "enable_autolog_hparams", "model_registry",
+)  # fmt: skip
+"""Those that are handed on as they are given; others have a setting of their own."""
 LEARNING_RATES: dict[OptimizerName, float] = {"adam": 1e-3, "soap": 6e-3, "muon": 2e-2}
 """Peaks by default."""

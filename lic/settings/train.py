@@ -1,14 +1,17 @@
 """Settings of `lic train`."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lic.settings import check_lmbda, require
 from lic.settings.evaluate import TrainingEvalConfig
 from lic.settings.metrics import FeaturesConfig, MLCLIPSimConfig
 from lic.settings.names import (
     LEARNING_RATES,
+    TRAINER_FURTHER,
+    TRAINER_TAKEN,
     CodecName,
     DataName,
     DistortionName,
@@ -24,7 +27,7 @@ from lic.settings.tracking import WandbConfig
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """What is handed to Lightning's Trainer unchanged."""
+    """What is handed to Lightning's Trainer."""
 
     max_steps: int = 2500
     """optimiser steps"""
@@ -37,7 +40,22 @@ class TrainerConfig:
     precision: PrecisionName = "auto"
     """arithmetic of networks (entropy models: fp32); auto: bf16 on GPUs that have it and CPUs on which it is faster"""
 
+    further: dict[str, Any] = field(default_factory=dict)
+    """any other argument of Lightning's Trainer, as --trainer.accumulate_grad_batches 4, --trainer.strategy ddp"""
+
+    @property
+    def accumulated(self) -> int:
+        """Batches per step."""
+        number = self.further.get("accumulate_grad_batches", 1)
+        require(isinstance(number, int) and number > 0,
+                f"trainer.accumulate_grad_batches must be a positive whole number, got {number}")
+        return int(number)
+
     def __post_init__(self) -> None:
+        for name in self.further:
+            require(name not in TRAINER_TAKEN, f"trainer.{name} is set here: {TRAINER_TAKEN.get(name)}")
+            require(name in TRAINER_FURTHER, f"trainer.{name} is no argument of Lightning's Trainer")
+        _ = self.accumulated
         require(self.max_steps > 0, f"trainer.max_steps must be positive, got {self.max_steps}")
         require(self.devices > 0, f"trainer.devices must be positive, got {self.devices}")
         require(self.num_nodes > 0, f"trainer.num_nodes must be positive, got {self.num_nodes}")

@@ -36,6 +36,11 @@ LONG_SECONDS = 15 * 60
 """From this on a training is told how to be shortened."""
 
 
+def _ends_step(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Return whether a batch is the last of a step's, of which --trainer.accumulate_grad_batches makes several."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
 class StepProgress(Callback):
     """A bar over all steps with bpp, distortion, PSNR and time left; plain lines where the output is no terminal.
 
@@ -69,7 +74,11 @@ class StepProgress(Callback):
         num_early = max(min(end, self.warmup_steps) - first, 0)
         return num_early * self.early_cost + end - first - num_early
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not _ends_step(trainer, batch_idx):
+            return
         step, steps, timed_from = trainer.global_step, trainer.max_steps, self.first_step + 1
         if step == timed_from:  # an optimiser's first step is not like the others
             self.start = time.monotonic()
@@ -138,6 +147,7 @@ class LastCheckpoint(Callback):
         self.path, self.config = folder / "last.ckpt", config
         self.stopped_by: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self.saved_at = 0
 
     @property
     def exit_code(self) -> int:
@@ -145,19 +155,28 @@ class LastCheckpoint(Callback):
         return 128 + self.stopped_by if self.stopped_by else 0
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.saved_at = trainer.global_step
+
         def stop(number: int, _: Any) -> None:
             self.stopped_by = signal.Signals(number)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C aborts at once
 
         self._previous = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not _ends_step(trainer, batch_idx):
+            return
         step = trainer.global_step
-        if self.stopped_by or step % self.config.checkpoint_every == 0 or step == trainer.max_steps:
+        # one process may have got the signal alone, or a step before the others
+        is_stopped = trainer.strategy.reduce_boolean_decision(self.stopped_by is not None, all=False)
+        if is_stopped or step % self.config.checkpoint_every == 0 or step == trainer.max_steps:
             self._save(trainer)
-            trainer.should_stop |= bool(self.stopped_by)  # only now: a step that is not saved must not be the last
+            trainer.should_stop |= is_stopped  # only now: a step that is not saved must not be the last
 
     def _save(self, trainer: pl.Trainer) -> None:
+        self.saved_at = trainer.global_step
         with replacing(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
             trainer.save_checkpoint(path)
         if trainer.is_global_zero and self.config.keep_checkpoints:
@@ -167,12 +186,17 @@ class LastCheckpoint(Callback):
             for path in kept[: -self.config.keep_checkpoints]:
                 path.unlink()
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._restore_signals()
+        if trainer.global_step not in (0, self.saved_at):  # Lightning's max_time ended it, or the like
+            self._save(trainer)
+
+    def _restore_signals(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self.on_train_end()
+        self._restore_signals()
         if isinstance(exception, JudgingStopped):
             self.stopped_by = exception.signal
             if trainer.global_step < trainer.max_steps:
@@ -228,9 +252,11 @@ class RateTaskCallback(Callback):
         for each in self.rate_tasks:
             each.shard = Shard(trainer.global_rank, trainer.world_size, trainer.strategy.barrier)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         step = trainer.global_step
-        is_due = self.every_n_steps > 0 and step % self.every_n_steps == 0
+        is_due = _ends_step(trainer, batch_idx) and self.every_n_steps > 0 and step % self.every_n_steps == 0
         if is_due and step < trainer.max_steps and not trainer.should_stop:
             with stopped_at_once():
                 self._judge(trainer, pl_module, False)

@@ -64,7 +64,9 @@ class CodecTraining(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Crop, batch_idx: int) -> None:
         """Make the step's noise and shifts a function of seed, step and rank: a resumed run draws the same."""
-        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 1009 + self.global_rank)
+        accumulated = self.config.trainer.accumulated
+        number = self.global_step * accumulated + batch_idx % accumulated
+        torch.manual_seed((self.config.seed * 1_000_003 + number) * 1009 + self.global_rank)
 
     def training_step(self, batch: Crop, batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops and log its parts."""
@@ -114,6 +116,11 @@ class CodecTraining(pl.LightningModule):
         return Loss(total, bpp, distortion, squared.detach())
 
     @property
+    def leaves_gains_aside(self) -> bool:
+        """Whether there are steps in which not every point of the grid is trained."""
+        return bool(self.codec.grid) and (self.config.single_rate > 0 or self.config.batch_size < len(self.codec.grid))
+
+    @property
     def has_own_distortion(self) -> bool:
         """Whether the distortion is another than mse, so that warm-up and anchor mean anything."""
         return self.config.distortion != "mse"
@@ -153,11 +160,13 @@ class CodecTraining(pl.LightningModule):
         if self.plateau is not None and self.plateau_state:
             self.plateau.load_state_dict(self.plateau_state)
 
-    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
-        """Clip the weights' gradient; the quantiles' is another loss's."""
+    def configure_gradient_clipping(self, *_: Any, gradient_clip_algorithm: str | None = None, **__: Any) -> None:
+        """Clip the weights' gradient by its norm, or each value of it; the quantiles' is another loss's."""
         weights = list(self.codec.weights())
         norm = torch.nn.utils.get_total_norm([each.grad for each in weights if each.grad is not None])
-        if norm.isfinite():
+        if norm.isfinite() and gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(weights, self.config.clip_norm)
+        elif norm.isfinite():
             torch.nn.utils.clip_grads_with_norm_(weights, self.config.clip_norm, norm)
         else:
             self._skip_or_stop()
@@ -182,9 +191,13 @@ class CodecTraining(pl.LightningModule):
         """Step, and move the average and the plateau schedule with it: before any callback saves a checkpoint."""
         super().optimizer_step(*arguments, **settings)
         self.update_average()
-        if self.plateau is not None and (self.global_step + 1) % self.trainer.num_training_batches == 0:
+        if self.plateau is not None and (self.global_step + 1) % self._steps_a_pass == 0:
             self.plateau.step(float(self.pass_loss[0] / self.pass_loss[1]))
             self.pass_loss = torch.zeros_like(self.pass_loss)
+
+    @property
+    def _steps_a_pass(self) -> int:
+        return int(self.trainer.num_training_batches) // self.config.trainer.accumulated
 
     def update_average(self) -> None:
         """Move the exponential moving average, if there is one, towards the codec."""

@@ -105,9 +105,9 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     code = finish(module, images, rate_task, last, console)
-    if last.stopped_by:
-        how = f"{program} --resume {last.path}"
-        console.print(f"interrupted by {last.stopped_by.name}; go on with: {how}", soft_wrap=True)
+    if last.stopped_by or last.saved_at < config.trainer.max_steps:
+        what = f"interrupted by {last.stopped_by.name}" if last.stopped_by else "ended before its last step"
+        console.print(f"{what}; go on with: {program} --resume {last.path}", soft_wrap=True)
     return code
 
 
@@ -240,16 +240,19 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
         devices=hardware.devices,
         num_nodes=hardware.num_nodes,
         precision=hardware.precision,
-        # a variable-rate codec's first stage leaves its quantiser's offsets aside
-        strategy="ddp_find_unused_parameters_true" if module.codec.grid and is_distributed else "auto",
         callbacks=callbacks,
         logger=[CSVLogger(folder, name="", version=f"logs-{num_parts + 1}"), WandbLogger(save_dir=folder)],
-        log_every_n_steps=10,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        deterministic="warn",
+        **{
+            # a variable-rate codec's first stage, and a batch smaller than its grid, leave some of its gains aside
+            "strategy": "ddp_find_unused_parameters_true" if is_distributed and module.leaves_gains_aside else "auto",
+            "log_every_n_steps": 10,
+            "deterministic": "warn",
+            **hardware.further,
+        },
     )
     module.train()
     try:
@@ -275,7 +278,7 @@ class _Loader(pl.LightningDataModule):
         config, trainer = self.config, self.trainer
         rank, world = trainer.global_rank, trainer.world_size
         sampler = StepSampler(len(self.images), config.batch_size, config.crop_stages, config.seed,
-                              trainer.global_step, rank, world)  # fmt: skip
+                              trainer.global_step, rank, world, config.trainer.accumulated)  # fmt: skip
         crops = Crops(self.images, config.flips, config.min_scale)
         workers = config.num_workers
         return DataLoader(

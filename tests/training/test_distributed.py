@@ -1,4 +1,4 @@
-"""Several processes: two on one CPU, as Lightning starts them for two GPUs."""
+"""Several processes: two on one CPU, as Lightning starts them for two GPUs; further arguments of its Trainer."""
 
 import csv
 import os
