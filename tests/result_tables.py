@@ -82,7 +82,7 @@ def tables() -> Iterator[str]:
 def _photo_codecs() -> str:
     columns = []
     for folder, quality in PHOTO_JUDGES:
-        mse, *others = load(f"photo_codecs/{folder}", *SHIPPED, "jpeg", "webp", "avif")
+        mse, *others = load(f"photo_codecs/{folder}", *SHIPPED, "mbt2018-mean-vbr-ms-ssim", "jpeg", "webp", "avif")
         lines = markdown_bd_rates(mse, [mse, *others], [quality]).splitlines()[2:]
         columns.append([line.strip("| ").split(" | ") for line in lines])
     names = [name for name, _ in columns[0]]

@@ -36,7 +36,8 @@ from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
-from lic.training.callbacks import STOP_SIGNALS, JudgingStopped, LastCheckpoint, RateTaskCallback, StepProgress
+from lic.training.callbacks import STOP_SIGNALS, JudgingStopped, LastCheckpoint, StepProgress
+from lic.training.judging import RateTaskCallback
 from lic.training.module import CodecTraining
 from lic.training.resume import check_resumable, kept
 
