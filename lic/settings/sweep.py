@@ -14,7 +14,7 @@ class SweepConfig:
     output: str | None = None
     """-o: folder that gets a folder and a log for each run; default runs/ and the file's name"""
     jobs: int = 1
-    """runs at a time, each in a process with its share of the processor's threads"""
+    """runs at a time, each in a process with its share of the processor's threads and of the GPUs"""
 
     def __post_init__(self) -> None:
         require(len(self.inputs) == 1, f"name one sweep file, such as configs/sweeps/demo.yaml; got {len(self.inputs)}")

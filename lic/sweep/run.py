@@ -54,6 +54,7 @@ class _Job:
     """A run at work."""
 
     run: Run
+    slot: int  # of those that work at the same time
     process: subprocess.Popen[bytes]
     log: Path
     log_start: int  # an earlier start's lines end there
@@ -79,7 +80,9 @@ class Sweep:
     def __init__(self, num_jobs: int, lock: int) -> None:
         self.num_jobs, self.lock = num_jobs, lock
         self.jobs: list[_Job] = []
-        self.num_failed = self.num_interrupts = 0
+        self.failed: list[str] = []
+        self.num_interrupts = 0
+        self.gpus = visible_gpus() if num_jobs > 1 else []
 
     def run(self, runs: Sequence[Run]) -> int:
         """Run them; return the exit code."""
@@ -99,8 +102,10 @@ class Sweep:
         if self.num_interrupts:
             tell("interrupted; the same command goes on")
             return 130
-        tell(f"{len(runs) - self.num_failed} done, {self.num_failed} failed")
-        return 1 if self.num_failed else 0
+        tell(f"{len(runs) - len(self.failed)} done, {len(self.failed)} failed")
+        for name in self.failed:
+            tell(f"failed: {name}")
+        return 1 if self.failed else 0
 
     def _start(self, run: Run) -> None:
         command, log = run.command, run.folder.with_name(f"{run.folder.name}.log")
@@ -111,9 +116,10 @@ class Sweep:
             elif run.folder.exists():  # interrupted before its first checkpoint; train.py would make NAME-2
                 shutil.rmtree(run.folder)
             with log.open("ab") as file:
-                job = _Job(run, self._spawn(command, file), log, file.tell(), time.monotonic())
+                slot = min(set(range(self.num_jobs)) - {job.slot for job in self.jobs})
+                job = _Job(run, slot, self._spawn(command, slot, file), log, file.tell(), time.monotonic())
         except OSError as error:
-            self.num_failed += 1
+            self.failed.append(run.folder.name)
             tell(f"{run.folder.name}  cannot be started: {error}")
             return
         self.jobs.append(job)
@@ -121,9 +127,11 @@ class Sweep:
             job.process.send_signal(signal.SIGINT)
         tell(f"{job.name}  {'resumed' if is_resumed else 'started'}")
 
-    def _spawn(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: Sequence[str], slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         num_threads = max(len(os.sched_getaffinity(0)) // self.num_jobs, 1)
         environment = {"OMP_NUM_THREADS": str(num_threads), "PYTHONUNBUFFERED": "1", **os.environ}
+        if own := self.gpus[slot % len(self.gpus) :: self.num_jobs] if self.gpus else []:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(own)
         # a process group of its own: the terminal's Ctrl-C reaches us alone, and each run gets it once, from us
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log,
                                 stderr=subprocess.STDOUT, process_group=0, pass_fds=(self.lock,))  # fmt: skip
@@ -140,8 +148,18 @@ class Sweep:
         elif self.num_interrupts:
             tell(f"{job.name}  stopped after {job.minutes}")
         else:
-            self.num_failed += 1
+            self.failed.append(f"{job.name}  [{job.log}]")
             tell(f"{job.name}  failed after {job.minutes} (exit code {code}): {job.last_line()}  [{job.log}]")
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that runs may share out, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    import torch  # seconds, which a sweep of one job at a time does without
+
+    return [str(i) for i in range(torch.cuda.device_count())]
 
 
 @contextlib.contextmanager

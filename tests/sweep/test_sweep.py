@@ -36,6 +36,8 @@ if "resume" not in settings:
 starts = pathlib.Path("starts.jsonl").open("a")
 starts.write(json.dumps([os.environ["OMP_NUM_THREADS"], *sys.argv[1:]]) + "\\n")
 starts.close()
+with pathlib.Path("gpus.txt").open("a") as file:
+    file.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + "\\n")
 def stop(*_):
     if settings.get("saves") == "True":
         (folder / "last.ckpt").write_text("state")
@@ -44,8 +46,8 @@ signal.signal(signal.SIGINT, stop)
 print("at work on seed", settings["seed"], flush=True)
 while pathlib.Path("wait").exists() and "resume" not in settings:
     time.sleep(0.02)
-if settings["seed"] == "13":
-    sys.exit("seed 13 is unlucky\\n")
+if settings["seed"].endswith("13"):
+    sys.exit(f"seed {settings['seed']} is unlucky\\n")
 pathlib.Path("now.txt").open("a").write("+"); time.sleep(0.1); pathlib.Path("now.txt").open("a").write("-")
 (folder / "codec.json").write_text("{}")
 from safetensors.numpy import save_file
@@ -129,13 +131,34 @@ def test_runs_every_combination(place: Path, capsys: pytest.CaptureFixture[str])
     (failure,) = [line for line in lines if "failed after" in line]
     assert re.fullmatch(r"seed13  failed after 0\.\d min \(exit code 1\): seed 13 is unlucky  "
                         r"\[runs/small/seed13\.log\]", failure)  # fmt: skip
-    assert lines[-1] == "2 done, 1 failed"
+    assert lines[-2:] == ["2 done, 1 failed", "failed: seed13  [runs/small/seed13.log]"]
     assert (place / "runs/small/seed1.log").read_text() == "at work on seed 1\n"
 
     assert main([path]) == 1  # the complete ones are left alone, the failed one starts anew in its own folder
     assert starts(place)[3:] == [[str(cores), "--lmbda=0.1", "--seed=13", *ends[1]]]
     assert "2 of them complete already" in capsys.readouterr().out
     assert {entry.name for entry in (place / "runs/small").iterdir() if entry.is_dir()} == {"seed1", "seed13", "seed2"}
+
+
+def test_what_failed_is_listed_at_the_end(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(place / "s.yaml", {"seed": {"values": [13, 1, 113, 2]}})
+    assert main([path, "-o", "out", "--jobs", "2"]) == 1
+    *_, count, first, second = capsys.readouterr().out.splitlines()
+    assert count == "2 done, 2 failed"
+    assert sorted([first, second]) == ["failed: seed113  [out/seed113.log]", "failed: seed13  [out/seed13.log]"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "expected"),
+    [("0,1,2,GPU-7", 2, {"0,2", "1,GPU-7"}), ("4", 3, {"4"}), ("0,1", 1, {"0,1"}), ("", 2, {""})],
+)
+def test_gpus_are_shared_out(
+    gpus: str, jobs: int, expected: set[str], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    path = write(place / "s.yaml", {"seed": {"values": [1, 2, 3]}})
+    assert main([path, "-o", "out", "--jobs", str(jobs)]) == 0
+    assert set((place / "gpus.txt").read_text().splitlines()) == expected
 
 
 @pytest.mark.parametrize(("jobs", "expected"), [("1", "+-+-+-"), ("3", "+++---")])
