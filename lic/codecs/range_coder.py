@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int32]
 Distribution = Any  # constriction has no types
 _MAX_DIGITS = 8
+_MAX_UNIFORM = 1 << 24
+"""Most values that constriction's uniform distribution has: latents of a large photograph are more."""
 SLACK_BITS = 256
 """How much longer a string may have been before its last zeros were left off; tables are rounded, too."""
 _POWERS = 16 ** np.arange(_MAX_DIGITS)
@@ -119,9 +121,16 @@ class SymbolEncoder:
         has_any = np.array([len(positions) > 0], np.int32)
         self._encoder.encode(has_any, _is_any(count))
         if len(positions):
-            self._encoder.encode(np.array([len(positions) - 1], np.int32), stream.model.Uniform(max(count, 2)))
-            self._encoder.encode(positions, stream.model.Uniform(max(count, 2)))
+            self._encode_below(np.array([len(positions) - 1], np.int32), count)
+            self._encode_below(positions, count)
             self._encoder.encode(are_above, _BIT)
+
+    def _encode_below(self, values: Integers, count: int) -> None:
+        """Append values below `count`, all as likely."""
+        if count > _MAX_UNIFORM:
+            self._encoder.encode(values >> 16, stream.model.Uniform((count >> 16) + 1))
+            values, count = values & 0xFFFF, 1 << 16
+        self._encoder.encode(values, stream.model.Uniform(max(count, 2)))
 
     def finish(self) -> bytes:
         """Return the string. The decoder supplies zeros beyond its end, so that those at its end are left off."""
@@ -178,9 +187,13 @@ class SymbolDecoder:
         """Return the positions, below `count`, and the bit of each."""
         if not self._decode(_is_any(count), 1)[0]:
             return np.empty(0, np.int32), np.empty(0, np.int32)
-        num_positions = int(self._decode(stream.model.Uniform(max(count, 2)), 1)[0]) + 1
-        positions = np.minimum(self._decode(stream.model.Uniform(max(count, 2)), num_positions), count - 1)
-        return positions, self._decode(_BIT, num_positions)
+        num_positions = int(self._decode_below(count, 1)[0]) + 1
+        return self._decode_below(count, num_positions), self._decode(_BIT, num_positions)
+
+    def _decode_below(self, count: int, num_values: int) -> Integers:
+        high = self._decode(stream.model.Uniform((count >> 16) + 1), num_values) << 16 if count > _MAX_UNIFORM else 0
+        low = self._decode(stream.model.Uniform(1 << 16 if count > _MAX_UNIFORM else max(count, 2)), num_values)
+        return np.minimum(high + low, count - 1)
 
     def _decode_escaped(self, count: int) -> NDArray[np.int64]:
         num_digits = self._decode(_NUM_DIGITS, count)

@@ -95,6 +95,17 @@ def test_any_bytes_decode_to_something_or_are_refused(
             assert symbols.shape == (3000,)
 
 
+@pytest.mark.parametrize("count", [1, 2, 2**24, 2**24 + 1, 96 * 800 * 500, 2**31 - 1])
+def test_sides_of_any_number_of_latents(count: int) -> None:
+    """A photograph of 45 megapixels has more than constriction's uniform distribution has values."""
+    positions = np.unique(np.array([0, count // 3, count - 1], np.int32))
+    bits = np.ones(len(positions), np.int32)
+    encoder = SymbolEncoder()
+    encoder.encode_sides(positions, bits, count)
+    found = SymbolDecoder(encoder.finish()).decode_sides(count)
+    assert np.array_equal(found[0], positions) and np.array_equal(found[1], bits)
+
+
 @pytest.mark.parametrize("positions", [[], [0], [4095], [5, 6, 7, 4000]])
 def test_sides_come_back_between_symbols(
     positions: list[int], gaussian: GaussianConditional, tables: Tables
