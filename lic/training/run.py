@@ -106,7 +106,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     rate_task = RateTaskCallback(rate_tasks, folder, device, config.eval)
     fit(module, images, folder, [StepProgress(console), last, rate_task])
     code = finish(module, images, rate_task, last, console)
-    if last.stopped_by or last.saved_at < config.trainer.max_steps:
+    if last.stopped_by or module.global_step < config.trainer.max_steps:
         what = f"interrupted by {last.stopped_by.name}" if last.stopped_by else "ended before its last step"
         console.print(f"{what}; go on with: {program} --resume {last.path}", soft_wrap=True)
     return code

@@ -340,7 +340,9 @@ def test_a_run_that_was_stopped_after_its_last_step_is_judged(has_codec: bool, t
     before = json.loads(results.read_text())["points"]
     for path in (results, folder / "curves.png", *([] if has_codec else [folder / "codec.safetensors"])):
         path.unlink()
-    run(replace(config, resume=str(folder / "last.ckpt")), tmp_path)
+    console = Console(file=io.StringIO(), width=200)
+    assert train(replace(config, resume=str(folder / "last.ckpt"), output=str(tmp_path)), console) == 0
+    assert "go on with" not in console.file.getvalue()  # type: ignore[attr-defined]
     after = json.loads(results.read_text())["points"]
     assert [each["bpp"] for each in after] == [each["bpp"] for each in before]
     assert (folder / "curves.png").is_file()
