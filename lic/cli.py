@@ -152,8 +152,9 @@ def _name_further(argv: Sequence[str]) -> list[str]:
     while words:
         word = words.pop(0)
         name = word.removeprefix(prefix)
-        if word.startswith(prefix) and words and name in _FURTHER:
-            word = f"{prefix}further.{name}={words.pop(0)}"
+        if word.startswith(prefix) and name in _FURTHER:
+            value = words.pop(0) if words and not words[0].startswith("--") else "true"
+            word = f"{prefix}further.{name}={value}"
         found.append(word)
     return found
 

@@ -368,6 +368,16 @@ def test_settings_import_no_torch() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
+def test_further_arguments_of_the_trainer(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("trainer: {max_steps: 7, accumulate_grad_batches: 4, further: {benchmark: true}}")
+    config = parse("--config", str(file), "--trainer.detect_anomaly", "--trainer.strategy=ddp", "--lmbda", "0.03")
+    further = {"benchmark": True, "accumulate_grad_batches": 4, "detect_anomaly": True, "strategy": "ddp"}
+    assert config == TrainConfig(lmbda=0.03, trainer=TrainerConfig(max_steps=7, further=further))
+    save_config(config, tmp_path / "saved.yaml")
+    assert parse("--config", str(tmp_path / "saved.yaml")) == config
+
+
 @pytest.mark.parametrize(("script", "config"), [("train.py", TrainConfig), ("eval.py", EvalConfig)])
 def test_help_shows_every_setting_once(script: str, config: type) -> None:
     done = run(script, "--help")
