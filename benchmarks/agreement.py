@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from lic.codecs import SHIPPED, Codec, load_codec
-from lic.images import list_images, read_image
+from lic.images import read_image
+from lic.listing import list_images
 
 
 @contextmanager

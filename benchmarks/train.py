@@ -41,9 +41,10 @@ from torch import Tensor
 
 from lic.codecs import build_codec
 from lic.codecs.build import codec_card
-from lic.data.crops import Crop
+from lic.data.crops import Batch
 from lic.distortions import MLCLIPSim, build_distortion, with_backbones
 from lic.distortions.looking import tile
+from lic.images import to_uint8
 from lic.settings.metrics import MetricsConfig
 from lic.settings.names import LEARNING_RATES, OptimizerName
 from lic.settings.train import TrainConfig, TrainerConfig
@@ -133,8 +134,8 @@ class Turns:
     def __len__(self) -> int:
         return self.num_own * (self.num_turns + 1)  # nobody asks for a batch after the last, so one turn more
 
-    def __iter__(self) -> Iterator[Crop]:
-        unreadable: Any = torch.full((len(self.images),), -1)
+    def __iter__(self) -> Iterator[Batch]:
+        batch = Batch(to_uint8(self.images), [])
         for _ in range(self.num_turns + 1):
             for side, seconds in self.seconds.items():
                 start = time.perf_counter()
@@ -142,7 +143,7 @@ class Turns:
                     next(self.others[side])
                 else:
                     self.module.warmup_steps = 0 if side == "mlclipsim" else len(self)
-                    yield Crop(self.images, unreadable)
+                    yield batch
                 seconds.append(time.perf_counter() - start)
 
     def of(self, side: str) -> list[float]:

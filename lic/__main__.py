@@ -9,7 +9,7 @@ from lic.cli import fail, reporting_mistakes, unknown
 
 COMMANDS = (
     "train", "eval", "encode", "decode", "info", "convert", "compare", "sweep", "calibrate", "metrics", "distortions",
-    "preferences", "correlate", "curves", "report", "dashboard", "download", "demo-networks",
+    "preferences", "correlate", "curves", "report", "dashboard", "download", "shards", "demo-networks",
 )  # fmt: skip
 """Each is a file of `lic/commands`; the first line of its docstring is its line in the overview."""
 

@@ -1,4 +1,4 @@
-"""Images as tensors: read, write, list and pad them.
+"""Images as tensors: read, write and pad them.
 
 Everywhere in `lic` an image is a float tensor (N, 3, H, W), RGB in [0, 1]. Files are read to 8 bits per channel, the
 precision that codecs code and that tasks see.
@@ -7,7 +7,6 @@ precision that codecs code and that tasks see.
 import hashlib
 import io
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ from lic.atomic import write_file
 
 # Only these: Pillow would also hand PostScript to an external interpreter.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "PPM", "GIF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif")
 
 _SAMPLES = {1: "unsigned numbers", 2: "signed numbers", 3: "floating point numbers"}  # TIFF's SampleFormat
 
@@ -41,6 +39,13 @@ MAX_PIXELS = 89_478_485
 
 
 def read_image(path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Return the image in a file, (1, 3, H, W), RGB in [0, 1], multiples of 1/255; see `read_pixels`."""
+    return from_pixels(read_pixels(path, to_srgb, max_pixels))
+
+
+def read_pixels(
+    path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PIXELS, content: bytes | None = None
+) -> Pixels:
     """Return the image in a file, upright, as 8-bit RGB.
 
     The EXIF orientation is applied. Of an animation the first frame is taken. Transparent pixels are laid over white,
@@ -51,20 +56,17 @@ def read_image(path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PI
         path: a file in one of `FORMATS`.
         to_srgb: apply an embedded colour profile, as viewers do; datasets are read without, as networks learned them.
         max_pixels: larger images are refused before anything is decoded.
-
-    Returns:
-        (1, 3, H, W), RGB in [0, 1], multiples of 1/255.
+        content: of the file, if it is in memory; `path` is then what messages call it.
 
     Raises:
         UnreadableImage: the file is missing, truncated, not an image, or too large to be decoded safely.
     """
-    with _open(path, max_pixels) as image:
+    with _open(path, max_pixels, content) as image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             image.filename = ""  # Pillow 13 maps an uncompressed grey one into memory by its turned size
         image.load()  # turns a TIFF upright by itself, and says so only then
         upright = ImageOps.exif_transpose(_at_8_bits(image))
-        pixels = np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
+        return np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -79,12 +81,13 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 
 @contextmanager
-def _open(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def _open(path: Path | str, max_pixels: int = MAX_PIXELS, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image file; whatever fails inside the block is an UnreadableImage."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged EXIF block does not matter
-            with _Unlimited(), Image.open(path, formats=FORMATS) as image:
+            file = path if content is None else io.BytesIO(content)
+            with _Unlimited(), Image.open(file, formats=FORMATS) as image:
                 if math.prod(image.size) > max_pixels:
                     raise ValueError(f"its {image.width} x {image.height} px are more than the {max_pixels} allowed; "
                                      "for more: --max_pixels, where a command has it")
@@ -242,64 +245,6 @@ def pad_at_least(image: Tensor, size_px: int) -> Tensor:
     if right:
         image = F.pad(image, (0, right, 0, 0), mode="reflect" if right < width else "replicate")
     return image
-
-
-def list_images(folder: Path | str) -> list[Path]:
-    """Return the image files in a folder and its subfolders, sorted by path.
-
-    A file counts if its name ends in one of `SUFFIXES`, in either case; see `files_below`.
-
-    Raises:
-        ValueError: the folder is missing, is a file, may not be read, or holds no image.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise ValueError(f"image folder '{folder}' does not exist; give the path of a folder with images")
-    if not folder.is_dir():
-        raise ValueError(f"expected a folder with images, came the file '{folder}'; give the folder that holds it")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise _no_permission(folder)
-    images = image_files(folder)
-    if not images:
-        files = files_below(folder)
-        found = f"{len(files)} other files" if files else "no files at all"
-        raise ValueError(f"image folder '{folder}' has {found} and no image; expected {', '.join(SUFFIXES)}")
-    return images
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the images among `files_below`; there may be none."""
-    return [path for path in files_below(folder) if path.name.lower().endswith(SUFFIXES)]
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Return the files in a folder and its subfolders, sorted by path, without hidden ones.
-
-    Links are followed; a folder that is reached twice, by a loop of them, is taken once.
-
-    Raises:
-        ValueError: a folder may not be read.
-    """
-    files: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    for place, subfolders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        files += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(files)
-
-
-def _refuse(error: OSError) -> None:
-    """Raise what `os.walk` would pass over: a dataset must not shrink in silence."""
-    raise _no_permission(error.filename) if isinstance(error, PermissionError) else error
-
-
-def _no_permission(folder: Path | str) -> ValueError:
-    return ValueError(f"image folder '{folder}' may not be read by this user; mend it with chmod -R u+rX '{folder}'")
 
 
 def to_pixels(image: Tensor) -> Pixels:

@@ -144,8 +144,8 @@ def test_wrong_value(capsys: pytest.CaptureFixture[str], words: list[str], messa
         (["--data", "folder", "--data_root", "x", "--eval.task", "coco-det"],
          "--eval.task needs --eval.data_root, the folder with labelled images; without either, the held-out images of "
          "--data_root are coded and no task judges them"),
-        (["--data", "folder"], "--data folder needs --data_root, the folder with the images"),
-        (["--data_root", "x"], "--data_root goes with --data folder, not with --data scenes"),
+        (["--data", "folder"], "--data folder needs --data_root, where the images are"),
+        (["--data_root", "x"], "--data_root goes with --data folder or webdataset, not with --data scenes"),
     ],
 )
 def test_impossible_value(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:

@@ -1,7 +1,6 @@
 """Images, against Pillow by hand."""
 
 import io
-import os
 import struct
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from lic.images import (
     UnreadableImage,
     crop_to,
     image_size,
-    list_images,
     pad_at_least,
     pad_to_multiple,
     quantise,
@@ -289,50 +287,6 @@ def test_padding_to_a_size_mirrors_where_it_can() -> None:
     np.testing.assert_array_equal(padded.numpy(), np.pad(mirrored, ((0, 0), (0, 0), (0, 0), (0, 27)), mode="edge"))
     assert pad_at_least(image, 5).shape == (1, 3, 20, 5)
     assert pad_at_least(torch.rand(1, 3, 1, 1), 16).shape == (1, 3, 16, 16)
-
-
-def test_list_images(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", "sub/deep/c.Webp", "notes.txt", ".hidden.png", ".cache/d.png", "sub/png"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert list_images(tmp_path) == [tmp_path / name for name in ("a.png", "b.JPG", "sub/deep/c.Webp")]
-
-
-def test_folders_without_images(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not exist"):
-        list_images(tmp_path / "nothing")
-    with pytest.raises(ValueError, match=r"no files at all and no image; expected \.png"):
-        list_images(tmp_path)
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match="1 other files and no image"):
-        list_images(tmp_path)
-    with pytest.raises(ValueError, match="came the file"):
-        list_images(tmp_path / "notes.txt")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-@pytest.mark.parametrize("closed", ["", "sub"])
-def test_folders_without_permission(closed: str, tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "a.png").touch()
-    (tmp_path / closed).chmod(0)
-    try:
-        with pytest.raises(ValueError, match="may not be read by this user"):
-            list_images(tmp_path)
-    finally:
-        (tmp_path / closed).chmod(0o700)
-
-
-def test_linked_folders_belong_to_a_set_and_loops_end(tmp_path: Path) -> None:
-    (tmp_path / "photos" / "sub").mkdir(parents=True)
-    (tmp_path / "disk2" / "more").mkdir(parents=True)
-    for name in ("photos/a.png", "photos/sub/b.PNG", "disk2/c.avif", "disk2/more/d.jp2"):
-        (tmp_path / name).touch()
-    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "disk2")
-    (tmp_path / "photos" / "sub" / "loop").symlink_to(tmp_path / "photos")
-    (tmp_path / "disk2" / "itself").symlink_to(".")
-    found = [path.relative_to(tmp_path / "photos").as_posix() for path in list_images(tmp_path / "photos")]
-    assert found == ["a.png", "linked/c.avif", "linked/more/d.jp2", "sub/b.PNG"]
 
 
 def test_more_pixels_than_allowed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lic.bitstream.container import MAX_PIXELS, BitstreamError
-from lic.images import files_below
+from lic.listing import files_below
 
 MAX_STREAM_BYTES = 4 * MAX_PIXELS
 """More than raw pixels take."""

@@ -1,23 +1,19 @@
 """Runs a task over many files, in one process or several; writes each result as it comes, whole or not at all."""
 
-import signal
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from multiprocessing import active_children, get_all_start_methods, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-import torch
 from rich.progress import Progress
 
 from lic.atomic import write_file
 from lic.bitstream.files import Work
 from lic.printing import Console
+from lic.processes import outcomes_of
 
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
@@ -65,7 +61,7 @@ def run(prog: str, task: Task, works: Sequence[Work], jobs: int) -> int:
     try:
         with (
             Progress(console=console, disable=not console.is_terminal) as progress,
-            closing(_outcomes(task, [work.source for work in works], jobs)) as outcomes,
+            closing(outcomes_of(partial(attempt, task), [work.source for work in works], jobs)) as outcomes,
         ):
             bar = progress.add_task(prog, total=len(works))
             for work, outcome in zip(works, outcomes, strict=True):
@@ -107,36 +103,3 @@ def attempt(task: Task, path: Path) -> Coded | str:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = (text.strip().splitlines() or [type(error).__name__])[0]
         return reason if str(path) in reason else f"{path}: {reason}"
-
-
-def _outcomes(task: Task, paths: Sequence[Path], jobs: int) -> Generator[Coded | str, None, None]:
-    """Yield what `attempt` returns, in order; workers share this process's threads and never touch files."""
-    if jobs == 1 or len(paths) == 1:
-        yield from map(partial(attempt, task), paths)
-        return
-    others = active_children()
-    num_threads = max(1, torch.get_num_threads() // jobs)
-    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-    context.set_forkserver_preload([__name__])  # torch is imported once, not by every worker
-    executor = ProcessPoolExecutor(min(jobs, len(paths)), context, torch.set_num_threads, (num_threads,))
-    try:
-        yield from _start(executor, partial(attempt, task), paths)
-    except BrokenProcessPool as error:
-        raise ValueError("a process ended early, probably for lack of memory; give fewer --jobs or --tile") from error
-    except BaseException:  # Ctrl-C above all: do not wait for what nobody will read
-        for process in set(active_children()) - set(others):
-            process.kill()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _start(
-    executor: ProcessPoolExecutor, work: Callable[[Path], Coded | str], paths: Sequence[Path]
-) -> Iterator[Coded | str]:
-    """Hand out all work; the workers are born deaf to Ctrl-C, which a terminal sends to all processes."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return executor.map(work, paths)
-    finally:
-        signal.signal(signal.SIGINT, handler)

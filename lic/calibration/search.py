@@ -24,12 +24,13 @@ from lic.calibration.rounds import (
 from lic.codecs import PHOTOS, SHIPPED, Codec, load_codec
 from lic.codecs.build import codec_card
 from lic.codecs.checkpoint import LoadedCodec
+from lic.data.source import Source
 from lic.data.subset import subset
 from lic.device import pick_precision
 from lic.distortions import MSE_SCALE, Distortion, build_distortion, with_backbones
 from lic.distortions.scale import settings_of
 from lic.embedded import here_or_embedded
-from lic.images import read_image
+from lic.images import from_pixels
 from lic.printing import Console
 from lic.settings import require
 from lic.settings.calibrate import CalibrateConfig
@@ -38,8 +39,9 @@ from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig
 from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import LastCheckpoint, StepProgress
+from lic.training.images import training_images
 from lic.training.module import CodecTraining
-from lic.training.run import check_devices, fit, initial_codec, training_images
+from lic.training.run import check_devices, fit, initial_codec
 
 BATCH = 25  # images measured at a time
 MEASURED_PX = 512  # of larger images the middle
@@ -65,7 +67,7 @@ class Bench:
     """
 
     training: TrainConfig
-    images: list[Path]
+    images: Source
     measured: list[Tensor]
     metrics: MetricsConfig
     device: torch.device
@@ -152,9 +154,10 @@ def _bench(
         data=config.data, data_root=config.data_root, crop_px=config.crop_px, wandb=WandbConfig(mode="disabled"),
         trainer=trainer,
     )  # fmt: skip
-    images = training_images(training, console)[0]
+    images = training_images(config.data, config.data_root, console)[0]
     console.print(f"{precision}", soft_wrap=True)
-    measured = [images[i] for i in subset([image.name for image in images], config.limit)]
+    names = [Path(images.name(i)).name for i in range(len(images))]
+    measured = [from_pixels(images.read(i)) for i in subset(names, config.limit)]
     settings = Settings(loaded.sha256, config.trainer.max_steps, config.seed, precision.name,
                         len(images), len(measured), config.crop_px,
                         "demo scenes" if config.data == "scenes" else Path(str(config.data_root)).name)  # fmt: skip
@@ -162,10 +165,9 @@ def _bench(
                  Path(config.output).expanduser(), console)
 
 
-def _batches(images: Sequence[Path]) -> list[Tensor]:
+def _batches(images: Sequence[Tensor]) -> list[Tensor]:
     """Return the middles of images, at most `MEASURED_PX` a side, those of one size together."""
-    middles = [read_image(image) for image in images]
-    middles = [center_crop(image, [min(side, MEASURED_PX) for side in image.shape[-2:]]) for image in middles]
+    middles = [center_crop(image, [min(side, MEASURED_PX) for side in image.shape[-2:]]) for image in images]
     groups = itertools.groupby(sorted(middles, key=lambda image: image.shape), key=lambda image: image.shape)
     return [batch for _, group in groups for batch in torch.cat(list(group)).split(BATCH)]
 

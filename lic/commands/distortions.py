@@ -24,7 +24,8 @@ from lic.degradations import Kind, kinds_for
 from lic.demo.drawing import draw_scene
 from lic.device import pick_device
 from lic.distortions import Distortion, FeatureDistortion, MLCLIPSim, build_distortion, distortion_card, with_backbones
-from lic.images import crop_to, list_images, read_image
+from lic.images import crop_to, read_image
+from lic.listing import list_images
 from lic.printing import Console
 from lic.probe import questions as probing
 from lic.probe.figure import draw_probe

@@ -14,7 +14,7 @@ from lic.bitstream.coding import DEFAULT_LMBDA, Encoding, check_device, checkpoi
 from lic.bitstream.files import find_files, plan
 from lic.bitstream.jobs import run
 from lic.cli import parse_config
-from lic.images import SUFFIXES, list_images
+from lic.listing import SUFFIXES, list_images
 from lic.settings.streams import EncodeConfig
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lic.data.voc import SemanticImages
-from lic.images import list_images
+from lic.listing import list_images
 
 CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from lic.images import image_files
+from lic.listing import image_files
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 Row = TypeVar("Row")

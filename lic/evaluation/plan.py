@@ -14,7 +14,7 @@ from lic.distortions import with_backbones
 from lic.evaluation.measure import Measures
 from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset, readable
 from lic.evaluation.records import WHOLE, Shard
-from lic.images import list_images
+from lic.listing import list_images
 from lic.metrics import Metric, build_metric
 from lic.printing import Console
 from lic.settings import require

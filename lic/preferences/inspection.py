@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lic.cli import parse_config, unknown
-from lic.images import SUFFIXES, files_below
+from lic.listing import SUFFIXES, files_below
 from lic.preferences.sets import SETS, Listing, Published, list_set, load_set, split_name
 from lic.preferences.sets.listing import differences, missing_files
 from lic.preferences.sets.manifest import read_records

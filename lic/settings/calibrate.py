@@ -19,9 +19,9 @@ class CalibrateConfig:
     init: str | None = None
     """variable-rate checkpoint trained for mse that trainings start from; default the one that ships for the data"""
     data: DataName = "scenes"
-    """to train and measure on: the embedded demo scenes, or a folder of images"""
+    """to train and measure on: the embedded demo scenes, a folder of images, or shards of them"""
     data_root: str | None = None
-    """the folder for --data folder"""
+    """the folder, or the shards as 'shards/{000000..000999}.tar'"""
     crop_px: int = 128
     """side of the training crops"""
     batch_size: int = 8
@@ -44,7 +44,7 @@ class CalibrateConfig:
     def __post_init__(self) -> None:
         require(len(self.distortion) > 0, "distortion is an empty list; name at least one, such as ms-ssim")
         require("mse" not in self.distortion, "mse is what the others are compared with: its scale is 255^2, always")
-        require((self.data == "folder") == (self.data_root is not None), "--data folder and --data_root go together")
+        require((self.data == "scenes") == (self.data_root is None), "--data_root goes with --data folder, webdataset")
         require(self.limit > 0, f"limit must be positive, got {self.limit}")
         require(self.rounds > 0, f"rounds must be positive, got {self.rounds}")
         require(self.trainer.devices * self.trainer.num_nodes == 1, "calibrate trains on one device of one machine")

@@ -78,9 +78,9 @@ class TrainConfig:
     num_latent_channels: int | None = None
     """CompressAI's M; default as published, but 64 on the demo scenes"""
     data: DataName = "scenes"
-    """the embedded demo scenes, or a folder of images"""
+    """the embedded demo scenes, a folder of images, or shards of them"""
     data_root: str | None = None
-    """the folder for --data folder"""
+    """the folder, or the shards as 'shards/{000000..000999}.tar', https:// and s3:// too"""
     crop_px: int | list[int | str] = 128
     """side of the training crops; 256 512@1200000: from step 1,200,000 on 512"""
     flips: FlipsName = "none"
@@ -163,13 +163,13 @@ class TrainConfig:
         require(self.name is None or (Path(self.name).name == self.name != ".." and self.name.isprintable()),
                 f"name is that of a folder in --output, got '{self.name}'")
         require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
-        if self.data == "folder":
-            require(self.data_root is not None, "--data folder needs --data_root, the folder with the images")
+        if self.data != "scenes":
+            require(self.data_root is not None, f"--data {self.data} needs --data_root, where the images are")
             require(self.eval.task is None or self.eval.data_root is not None,
                     "--eval.task needs --eval.data_root, the folder with labelled images; without either, the held-out "
                     "images of --data_root are coded and no task judges them")
         else:
-            require(self.data_root is None, f"--data_root goes with --data folder, not with --data {self.data}")
+            require(self.data_root is None, "--data_root goes with --data folder or webdataset, not with --data scenes")
 
     @property
     def crop_stages(self) -> Stages:

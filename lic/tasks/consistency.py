@@ -16,7 +16,7 @@ from torch import Tensor
 from lic.backbones.networks import Network
 from lic.curves.facts import Facts
 from lic.data.subset import subset
-from lic.images import list_images
+from lic.listing import list_images
 from lic.tasks.bootstrap import mean_interval
 from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classification import top5

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
 from lic.codecs.build import codec_card, middle
-from lic.data.crops import Crop
+from lic.data.crops import Batch
 from lic.distortions import MSE_SCALE, Distortion, mse
 from lic.settings.stages import value_at
 from lic.settings.train import TrainConfig
@@ -62,15 +62,15 @@ class CodecTraining(pl.LightningModule):
     @strict_loading.setter
     def strict_loading(self, _: bool) -> None: ...
 
-    def on_train_batch_start(self, batch: Crop, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make the step's noise and shifts a function of seed, step and rank: a resumed run draws the same."""
         accumulated = self.config.trainer.accumulated
         number = self.global_step * accumulated + batch_idx % accumulated
         torch.manual_seed((self.config.seed * 1_000_003 + number) * 1009 + self.global_rank)
 
-    def training_step(self, batch: Crop, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops and log its parts."""
-        loss = self.rate_distortion(batch.image, self.global_step)
+        loss = self.rate_distortion(batch.images.float() / 255, self.global_step)
         auxiliary = self.codec.auxiliary_loss()
         parts = {"loss": loss.total, "bpp": loss.bpp, "distortion": loss.distortion, "auxiliary": auxiliary}
         parts["psnr_db"] = -10 * loss.mse.log10()
@@ -80,7 +80,7 @@ class CodecTraining(pl.LightningModule):
         self.pass_loss = self.pass_loss.to(values.device) + one_more
         self.log_dict({f"train/{name}": value for name, value in self.parts.items()})
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.unreadable.update(index for index in batch.unreadable.tolist() if index >= 0)  # type: ignore[attr-defined]  # a batch of Crops
+        self.unreadable.update(batch.unreadable)
         return loss.total + auxiliary
 
     def rate_distortion(self, image: Tensor, step: int) -> Loss:

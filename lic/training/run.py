@@ -22,21 +22,20 @@ from lic.codecs.build import codec_card
 from lic.codecs.zoo import load_zoo_weights, zoo_quality, zoo_widths
 from lic.curves.naming import Curve
 from lic.curves.table import print_results
-from lic.data.crops import Crop, Crops, StepSampler, split_folder
-from lic.data.imagenet import read_imagenet
-from lic.demo.scenes import scenes_root
+from lic.data.crops import Crop, Crops, StepSampler, collate
+from lic.data.source import Source
 from lic.device import Precision, pick_precision
 from lic.distortions import build_distortion, distortion_card, with_backbones
 from lic.distortions.scale import is_calibrated, read_scale
 from lic.evaluation.plan import plan_evaluation
 from lic.guests import is_guest
-from lic.images import list_images
 from lic.printing import Console
 from lic.settings import require
 from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import STOP_SIGNALS, JudgingStopped, LastCheckpoint, StepProgress
+from lic.training.images import training_images
 from lic.training.judging import RateTaskCallback
 from lic.training.module import CodecTraining
 from lic.training.resume import check_resumable, kept
@@ -69,7 +68,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     if config.resume is not None:
         check_same(config.resume, load_codec(config.resume, [config.codec]).header, config)
         check_resumable(Path(config.resume), config, console)
-    images, held_out = training_images(config, console)
+    images, held_out = training_images(config.data, config.data_root, console)
     console.print(f"{precision}", soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
@@ -133,17 +132,6 @@ def check_devices(trainer: TrainerConfig) -> torch.device:
                 f"trainer.devices {trainer.devices} asks for more than this machine's {num_gpus} GPUs; "
                 f"{'use' if num_gpus else 'it trains on the CPU with'} --trainer.devices {max(num_gpus, 1)}")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if is_gpu else torch.device("cpu")
-
-
-def training_images(config: TrainConfig, console: Console) -> tuple[list[Path], tuple[Path, list[Path]] | None]:
-    """Return the files to crop, and a folder with those of it that are held out; say where they come from."""
-    if config.data == "folder":
-        root = Path(str(config.data_root)).expanduser()
-        training, held_out = split_folder(list_images(root))
-        console.print(f"training on {len(training)} images of {root}, {len(held_out)} held out", soft_wrap=True)
-        return training, (root, held_out)
-    console.print("training on the embedded demo scenes (synthetic; not COCO, not photographs)")
-    return read_imagenet(scenes_root(), "train").images, None
 
 
 DEMO_WIDTHS = {"num_channels": 48, "num_latent_channels": 64}
@@ -223,7 +211,7 @@ def _curve(config: TrainConfig) -> Curve:
     return Curve(codec_card(config.codec).name, distortion_card(config.distortion).name, config.label)
 
 
-def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list[pl.Callback]) -> None:
+def fit(module: CodecTraining, images: Source, folder: Path, callbacks: list[pl.Callback]) -> None:
     """Run Lightning's Trainer from the present step of the run to its last."""
     config, hardware = module.config, module.config.trainer
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -270,7 +258,7 @@ def fit(module: CodecTraining, images: list[Path], folder: Path, callbacks: list
 class _Loader(pl.LightningDataModule):
     """The crops, from the step at which the trainer stands."""
 
-    def __init__(self, images: list[Path], config: TrainConfig) -> None:
+    def __init__(self, images: Source, config: TrainConfig) -> None:
         super().__init__()
         self.images, self.config = images, config
 
@@ -278,13 +266,13 @@ class _Loader(pl.LightningDataModule):
         assert self.trainer is not None
         config, trainer = self.config, self.trainer
         rank, world = trainer.global_rank, trainer.world_size
-        sampler = StepSampler(len(self.images), config.batch_size, config.crop_stages, config.seed,
+        sampler = StepSampler(self.images.groups, config.batch_size, config.crop_stages, config.seed,
                               trainer.global_step, rank, world, config.trainer.accumulated)  # fmt: skip
         crops = Crops(self.images, config.flips, config.min_scale)
         workers = config.num_workers
         return DataLoader(
-            crops, batch_sampler=sampler, num_workers=workers, worker_init_fn=_ignore_signals,
-            persistent_workers=workers > 0,
+            crops, batch_sampler=sampler, collate_fn=collate, num_workers=workers, worker_init_fn=_ignore_signals,
+            persistent_workers=workers > 0, pin_memory=trainer.strategy.root_device.type == "cuda",
         )  # fmt: skip
 
 
@@ -295,12 +283,12 @@ def _ignore_signals(_: int) -> None:
 
 
 def finish(
-    module: CodecTraining, images: list[Path], rate_task: RateTaskCallback, last: LastCheckpoint, console: Console
+    module: CodecTraining, images: Source, rate_task: RateTaskCallback, last: LastCheckpoint, console: Console
 ) -> int:
     """Print what a run gave and where it is; return its exit code."""
     folder = last.path.parent
     if module.unreadable:
-        names = ", ".join(str(images[index]) for index in sorted(module.unreadable))
+        names = ", ".join(images.name(index) for index in sorted(module.unreadable))
         console.print(f"{len(module.unreadable)} images could not be read and were skipped: {names}", soft_wrap=True)
     for results in rate_task.results:
         print_results(results, console)

@@ -29,7 +29,8 @@ from lic.data import transfer
 from lic.data.coco import read_coco
 from lic.data.download import SETS, ImageSet, SetFile, download
 from lic.data.voc import read_voc
-from lic.images import list_images, read_image
+from lic.images import read_image
+from lic.listing import list_images
 
 ROOT = Path(__file__).parents[2]
 

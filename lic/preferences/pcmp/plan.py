@@ -27,7 +27,8 @@ from lic.atomic import write_file
 from lic.data.subset import subset
 from lic.degradations import Kind, kinds_for
 from lic.demo.drawing import WORLD_SEED, draw_scene
-from lic.images import Pixels, UnreadableImage, list_images, read_image, to_pixels, to_png
+from lic.images import Pixels, UnreadableImage, read_image, to_pixels, to_png
+from lic.listing import list_images
 from lic.preferences.pcmp.files import FORMAT
 from lic.preferences.pcmp.match import Matched, draw_pairs
 from lic.preferences.pcmp.voters import Card, Group

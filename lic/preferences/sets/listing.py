@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import resize
 
-from lic.images import files_below, read_image
+from lic.images import read_image
+from lic.listing import files_below
 from lic.preferences.sets.opinions import Compared, Picture, PreferenceSet, Rated
 
 

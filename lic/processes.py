@@ -1,0 +1,57 @@
+"""The same work on many items, in this process or in several."""
+
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_all_start_methods, get_context
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+def outcomes_of(
+    work: Callable[[Item], Outcome], items: Sequence[Item], jobs: int
+) -> Generator[Outcome, None, None]:
+    """Yield what a function makes of each item, in order.
+
+    Args:
+        work: can be pickled, as its results can.
+        items: what to work on.
+        jobs: how many processes at a time; they share this one's threads. They are killed if the generator is closed.
+
+    Raises:
+        ValueError: a process ended early.
+    """
+    if jobs == 1 or len(items) <= 1:
+        yield from map(work, items)
+        return
+    others = active_children()
+    num_threads = max(1, torch.get_num_threads() // jobs)
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    context.set_forkserver_preload([__name__])  # torch is imported once, not by every worker
+    executor = ProcessPoolExecutor(min(jobs, len(items)), context, torch.set_num_threads, (num_threads,))
+    try:
+        yield from _start(executor, work, items)
+    except BrokenProcessPool as error:
+        raise ValueError("a process ended early, probably for lack of memory; give fewer --jobs or --tile") from error
+    except BaseException:  # Ctrl-C above all: do not wait for what nobody will read
+        for process in set(active_children()) - set(others):
+            process.kill()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start(
+    executor: ProcessPoolExecutor, work: Callable[[Item], Outcome], items: Sequence[Item]
+) -> Iterator[Outcome]:
+    """Hand out all work; the workers are born deaf to Ctrl-C, which a terminal sends to all processes."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return executor.map(work, items)
+    finally:
+        signal.signal(signal.SIGINT, handler)
