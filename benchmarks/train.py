@@ -135,7 +135,7 @@ class Turns:
         return self.num_own * (self.num_turns + 1)  # nobody asks for a batch after the last, so one turn more
 
     def __iter__(self) -> Iterator[Batch]:
-        batch = Batch(to_uint8(self.images), [])
+        batch = Batch(to_uint8(self.images).permute(0, 2, 3, 1), [])
         for _ in range(self.num_turns + 1):
             for side, seconds in self.seconds.items():
                 start = time.perf_counter()

@@ -27,7 +27,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "PPM", "GIF
 _SAMPLES = {1: "unsigned numbers", 2: "signed numbers", 3: "floating point numbers"}  # TIFF's SampleFormat
 
 Pixels = NDArray[np.uint8]
-"""(H, W, 3), RGB."""
+"""(H, W, 3), RGB; may be read-only."""
 
 
 class UnreadableImage(ValueError):
@@ -65,8 +65,9 @@ def read_pixels(
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             image.filename = ""  # Pillow 13 maps an uncompressed grey one into memory by its turned size
         image.load()  # turns a TIFF upright by itself, and says so only then
-        upright = ImageOps.exif_transpose(_at_8_bits(image))
-        return np.array(_to_rgb(_shown_in_srgb(upright) if to_srgb else upright))
+        reduced = _at_8_bits(image)
+        ImageOps.exif_transpose(reduced, in_place=True)  # which copies only what it turns
+        return np.asarray(_to_rgb(_shown_in_srgb(reduced) if to_srgb else reduced))
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -119,7 +120,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         page = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _shown_in_srgb(image: Image.Image) -> Image.Image:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchvision.transforms.functional import resize
 
 from lic.data.source import Source, shuffled
-from lic.images import Pixels, UnreadableImage, from_pixels, pad_at_least, to_uint8
+from lic.images import Pixels, UnreadableImage, from_pixels, pad_at_least, to_pixels
 from lic.settings.names import FlipsName
 from lic.settings.stages import Stages, value_at
 
@@ -29,7 +28,7 @@ class Crop(NamedTuple):
     """A crop.
 
     Attributes:
-        image: (3, crop_px, crop_px), RGB, 8 bits: a quarter of what floats would take on the way to the device.
+        image: (crop_px, crop_px, 3), RGB, 8 bits: a quarter of what floats would take on the way to the device.
         unreadable: index of an image that could not be read and gave way to the next one; -1 if none.
     """
 
@@ -41,12 +40,17 @@ class Batch(NamedTuple):
     """Crops of a step.
 
     Attributes:
-        images: (N, 3, crop_px, crop_px), RGB, 8 bits.
+        pixels: (N, crop_px, crop_px, 3), RGB, 8 bits.
         unreadable: indices of images that could not be read; no tensor, which would be moved to the device and back.
     """
 
-    images: Tensor
+    pixels: Tensor
     unreadable: list[int]
+
+    @property
+    def images(self) -> Tensor:
+        """(N, 3, crop_px, crop_px), RGB in [0, 1]."""
+        return self.pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 255
 
 
 def collate(crops: Sequence[Crop]) -> Batch:
@@ -66,7 +70,7 @@ class Crops(Dataset[Crop]):
 
     def __init__(self, source: Source, flips: FlipsName = "none", min_scale: float = 1.0) -> None:
         self.source = source
-        self.axes = {"none": (), "horizontal": (-1,), "both": (-1, -2)}[flips]
+        self.axes = {"none": (), "horizontal": (1,), "both": (1, 0)}[flips]
         self.min_scale = min_scale
 
     def __getitem__(self, draw: Draw) -> Crop:
@@ -88,13 +92,13 @@ class Crops(Dataset[Crop]):
             scale = float(torch.empty(()).uniform_(self.min_scale, 1, generator=generator))
             side = max(min(round(draw.crop_px / scale), *pixels.shape[:2]), draw.crop_px)
         if min(pixels.shape[:2]) < side:
-            pixels = np.ascontiguousarray(to_uint8(pad_at_least(from_pixels(pixels), side))[0].permute(1, 2, 0).numpy())
+            pixels = to_pixels(pad_at_least(from_pixels(pixels), side))
         top, left = (int(torch.randint(full - side + 1, (), generator=generator)) for full in pixels.shape[:2])
-        crop = torch.from_numpy(pixels[top : top + side, left : left + side]).permute(2, 0, 1)
+        crop = torch.from_numpy(pixels[top : top + side, left : left + side].copy())
         if side > draw.crop_px:
-            crop = resize(crop, [draw.crop_px, draw.crop_px], antialias=True)
+            crop = resize(crop.permute(2, 0, 1), [draw.crop_px, draw.crop_px], antialias=True).permute(1, 2, 0)
         mirrored = [axis for axis in self.axes if torch.rand((), generator=generator) < 0.5]
-        return (crop.flip(mirrored) if mirrored else crop).contiguous()
+        return crop.flip(mirrored) if mirrored else crop
 
 
 class StepSampler(Sampler[list[Draw]]):

@@ -1,6 +1,7 @@
 """What training crops are cut from: images by number, from files in folders or from shards of them."""
 
 import os
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -38,10 +39,12 @@ class Files:
     """
 
     def __init__(self, names: Iterable[str | os.PathLike[str]]) -> None:
-        encoded = [os.fsencode(name) for name in names]
-        self.ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-        self.names = np.frombuffer(b"".join(encoded), np.uint8)
-        self.groups = [len(encoded)]
+        buffer, ends = bytearray(), array("q")
+        for name in names:
+            buffer += os.fsencode(name)
+            ends.append(len(buffer))
+        self.names, self.ends = np.frombuffer(buffer, np.uint8), np.frombuffer(ends, np.int64)
+        self.groups = [len(ends)]
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -70,7 +70,7 @@ class CodecTraining(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops and log its parts."""
-        loss = self.rate_distortion(batch.images.float() / 255, self.global_step)
+        loss = self.rate_distortion(batch.images, self.global_step)
         auxiliary = self.codec.auxiliary_loss()
         parts = {"loss": loss.total, "bpp": loss.bpp, "distortion": loss.distortion, "auxiliary": auxiliary}
         parts["psnr_db"] = -10 * loss.mse.log10()

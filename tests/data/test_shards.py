@@ -152,7 +152,7 @@ def test_crops_of_shards_are_those_of_files(photos: Path, shards: Path) -> None:
     sampler = partial(StepSampler, of_shards.groups, 4, [(0, 32.0)], seed=1)
     for a, b in zip(*(DataLoader(Crops(source), batch_sampler=sampler(), collate_fn=collate, num_workers=workers)
                       for source, workers in ((of_shards, 1), (of_files, 0))), strict=True):  # fmt: skip
-        assert torch.equal(a.images, b.images) and a.images.dtype == torch.uint8
+        assert torch.equal(a.pixels, b.pixels) and a.pixels.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("world_size", [1, 2])

@@ -19,8 +19,8 @@ from lic.training.run import train
 from tests.support import noise_image
 
 CONFIG = TrainConfig(
-    distortion="mse", data="webdataset", data_root="?", num_channels=8, num_latent_channels=12, crop_px=64, batch_size=2,
-    eval=TrainingEvalConfig(limit=2), wandb=WandbConfig(mode="disabled"), name="run", checkpoint_every=1,
+    distortion="mse", data="webdataset", data_root="?", num_channels=8, num_latent_channels=12, crop_px=64,
+    batch_size=2, eval=TrainingEvalConfig(limit=2), wandb=WandbConfig(mode="disabled"), name="run", checkpoint_every=1,
     keep_checkpoints=20, trainer=TrainerConfig(max_steps=15, accelerator="cpu"),
 )  # fmt: skip
 
