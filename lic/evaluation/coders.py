@@ -42,11 +42,12 @@ class LearnedCoder:
 
     quality: int | None = None
 
-    def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device) -> None:
+    def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device, tile: int | None = None) -> None:
         self._loaded, self._lmbda = loaded, lmbda
         if loaded.codec.grid:
             loaded.codec.gain(lmbda)  # refuses what is out of range before anything is coded
         loaded.codec.to(device).eval()
+        loaded.codec.tile_px = tile
         self.codec: str = loaded.header.codec
         self.distortion: str | None = loaded.header.distortion
         self.label: str | None = loaded.header.label
@@ -54,6 +55,8 @@ class LearnedCoder:
         self.lmbda: float | None = lmbda
         self.checkpoint: str | None = loaded.sha256
         self.fingerprint: str = f"{loaded.sha256}{loaded.code_sha256} lmbda {lmbda!r} {device.type}"
+        if tile is not None:
+            self.fingerprint += f" tile {tile}"
         self.is_threadsafe: bool = device.type == "cpu"  # on a GPU, its settings of cuDNN would be the networks' too
 
     def encode(self, image: Tensor) -> Encoded:

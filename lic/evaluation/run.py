@@ -44,7 +44,8 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
     device = pick_device(config.device)
     shipped = PHOTOS if config.data_root else SHIPPED
     checkpoints = [str(shipped)] if config.checkpoint is None else config.checkpoint
-    coders = learned_coders(checkpoints, device, config.lmbda, config.codec or ()) + baseline_coders(config)
+    coders = learned_coders(checkpoints, device, config.lmbda, config.codec or (), config.tile)
+    coders += baseline_coders(config)
     if not config.data_root:
         console.print("no --data_root: evaluating on the embedded demo scenes (synthetic; not COCO, not photographs)")
     rate_tasks = plan_evaluation(
@@ -83,6 +84,7 @@ def learned_coders(
     device: torch.device,
     lmbda: Sequence[float] | None = None,
     guests: Sequence[str] = (),
+    tile: int | None = None,
 ) -> list[Coder]:
     """Return the operating points of checkpoints, by codec, distortion, label, seed and lmbda.
 
@@ -91,6 +93,7 @@ def learned_coders(
         device: where the codecs run.
         lmbda: operating points of variable-rate codecs; None: their grids.
         guests: files of codecs that are not the house's.
+        tile: side of the tiles in which large images are transformed; None: whole.
 
     Raises:
         ValueError: a pattern that finds nothing, a file that is no codec's, an lmbda out of a codec's range, or seeds
@@ -107,7 +110,7 @@ def learned_coders(
             grids.setdefault(curve, {}).setdefault(header.seed, []).append(point)
     for curve, seeds in grids.items():
         check_grids(curve.name, seeds)
-    return [LearnedCoder(each, lmbda, device) for each, lmbda in pairs]
+    return [LearnedCoder(each, lmbda, device, tile) for each, lmbda in pairs]
 
 
 def _order(header: Header) -> tuple[str, str, str, int]:

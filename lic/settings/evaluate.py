@@ -56,6 +56,8 @@ class EvalConfig(JudgeConfig):
     """folder of bpgenc and bpgdec, for --baseline bpg; default where the shell finds them"""
     output: str = "runs/eval"
     """folder for results JSON and figure"""
+    tile: int | None = None
+    """side in px of the tiles in which codecs transform large images, to bound memory; a multiple of 64"""
     save_images: bool = False
     """write the decoded images too"""
     device: str = "auto"
@@ -64,6 +66,11 @@ class EvalConfig(JudgeConfig):
     """W&B"""
     mlclipsim: MLCLIPSimConfig = MLCLIPSimConfig()
     """for --metric mlclipsim"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.tile is None or (self.tile > 0 and self.tile % 64 == 0),
+                f"tile must be a multiple of 64, got {self.tile}")
 
 
 @dataclass(frozen=True)

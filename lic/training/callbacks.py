@@ -25,6 +25,10 @@ LONG_SECONDS = 15 * 60
 """From this on a training is told how to be shortened."""
 
 
+REFRESH_STEPS = 10
+"""From one reading of the numbers to the next, on a terminal."""
+
+
 def ends_step(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Return whether a batch is the last of a step's, of which --trainer.accumulate_grad_batches makes several."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
@@ -72,12 +76,14 @@ class StepProgress(Callback):
         if step == timed_from:  # an optimiser's first step is not like the others
             self.start = time.monotonic()
         is_due = step % max(steps // self.num_lines, 1) == 0 or step == self.first_step + 5
-        if step == timed_from or not (is_due or self.console.is_terminal):
+        self.progress.update(self.bar, completed=step)
+        is_shown = is_due or (self.console.is_terminal and step % REFRESH_STEPS == 0)  # numbers wait for the device
+        if step == timed_from or not is_shown:
             return
         left = (time.monotonic() - self.start) / self._work(timed_from, step) * self._work(step, steps)
         values = [float(trainer.callback_metrics[f"train/{name}"]) for name in ("bpp", "distortion", "psnr_db")]
         text = "bpp {:.3f}  distortion {:.4f}  PSNR {:.2f} dB".format(*values) + f"  {_duration(left)} left"
-        self.progress.update(self.bar, completed=step, description=text)
+        self.progress.update(self.bar, description=text)
         if not self.console.is_terminal:
             self.console.print(f"step {step:5d}/{steps}  {text}")
 

@@ -14,6 +14,7 @@ from lic.device import pick_device
 from lic.evaluation.coders import LearnedCoder
 from lic.evaluation.run import checkpoint_files, learned_coders
 from lic.images import read_image
+from tests.support import noise_image
 
 CPU = torch.device("cpu")
 
@@ -136,3 +137,15 @@ def test_estimated_rates_are_the_real_one_within_a_percent_or_four_bytes() -> No
         likely = sum(bpp * image[0, 0].numel() + 8 * FIXED_BYTES for bpp, image in zip(rates, images, strict=True))
         assert likely == pytest.approx(real, abs=within)
         assert sum(each.num_bits_estimated or 0 for each in coded) == pytest.approx(real, abs=within)
+
+
+def test_large_images_are_evaluated_in_tiles(make_checkpoint: Callable[..., Path]) -> None:
+    path, image = make_checkpoint("codec.safetensors", [0.01]), noise_image(0, 300, 420)
+    (whole,), (tiled,) = learned_coders([str(path)], CPU), learned_coders([str(path)], CPU, tile=128)
+    sides: list[int] = []
+    transform = tiled._loaded.codec.network.g_s  # type: ignore[attr-defined]
+    transform.register_forward_pre_hook(lambda _, arguments: sides.append(max(arguments[0].shape[-2:])))
+    stream = tiled.encode(image).content
+    assert (tiled.decode(stream) - whole.decode(stream)).abs().max() < 1e-4
+    assert len(sides) > 6 and max(sides) == (128 + 2 * 128) // 16, "with what lies around a tile"
+    assert whole.fingerprint != tiled.fingerprint, "records of one are not taken for the other"
