@@ -20,7 +20,7 @@ from torch import nn
 from lic.codecs.autoregressive import ChengAnchor, ChengAttention, Mbt2018, Mbt2018Vbr
 from lic.codecs.card import CodecCard
 from lic.codecs.codec import Codec
-from lic.codecs.mlicpp import MLICPlusPlus
+from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
 from lic.guests import find_card
 from lic.settings import require
 
@@ -51,6 +51,7 @@ CARDS = (
     _card("elic2022-official", Elic2022Official, 192, 320),  # He et al. 2022, arXiv 2203.10886
     _card("elic2022-chandelier", Elic2022Chandelier, 192, 320),
     _card("mlicpp", MLICPlusPlus, 192, 320),  # Jiang et al. 2023, arXiv 2307.15421
+    _card("mlicpp-old", MLICPlusPlusOld, 192, 320),
     _card("bmshj2018-hyperprior-vbr", ScaleHyperpriorVbr, 192, 320, True),  # Kamisli et al. 2024, arXiv 2402.18930
     _card("mbt2018-mean-vbr", MeanScaleHyperpriorVbr, 192, 320, True),
     _card("mbt2018-vbr", Mbt2018Vbr, 192, 320, True),

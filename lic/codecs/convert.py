@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lic.codecs.build import build_codec, codec_card
 from lic.codecs.checkpoint import Header
 from lic.codecs.codec import Codec
-from lic.codecs.mlicpp import MLICPlusPlus
+from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
 from lic.settings.names import CodecName
 
 _WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # by training on several devices, by torch.compile
@@ -67,10 +67,11 @@ def convert_mlicpp(source: Path) -> MLICPlusPlus:
 
 
 def _network_for(source: Path, state: dict[str, Tensor]) -> MLICPlusPlus:
-    """Return a network as wide as the weights."""
+    """Return a network as wide as the weights, of their form: the older one's first block of g_s narrows."""
     try:
         window = state["slices.0.local_context.fusion.weight"].shape[-1]
-        return MLICPlusPlus(state["g_a.0.conv1.weight"].shape[0], state["g_a.6.weight"].shape[0], window)
+        form = MLICPlusPlusOld if "g_s.0.skip.weight" in state else MLICPlusPlus
+        return form(state["g_a.0.conv1.weight"].shape[0], state["g_a.6.weight"].shape[0], window)
     except KeyError as error:
         raise ValueError(f"checkpoint {source} is not of MLIC++: it lacks {error}") from error
     except (ValueError, IndexError) as error:
@@ -127,10 +128,10 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
     return codec.eval()
 
 
-def header_of(name: CodecName, network: nn.Module, lmbda: float, source: Path) -> Header:
+def header_of(name: CodecName, network: nn.Module, lmbda: float, distortion: str, source: Path) -> Header:
     """Return what is known of a converted codec."""
     widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
     data = f"unknown to this project: converted from {source.name}"
     options = codec_card(name).choose(widths[0], widths[-1])
-    return Header(name, options, [lmbda], "mse", data, 0, versions)
+    return Header(name, options, [lmbda], distortion, data, 0, versions)

@@ -24,6 +24,7 @@ from lic.codecs.mlicpp_context import (
     entropy_parameters,
     gather,
     residual_prediction,
+    residual_prediction_old,
     scatter,
     windows_of,
 )
@@ -49,7 +50,7 @@ class Side(NamedTuple):
 class Slice(nn.Module):
     """The entropy model of one slice: contexts, the parameters of two passes, residual prediction."""
 
-    def __init__(self, index: int, num_latent_channels: int, window: int) -> None:
+    def __init__(self, index: int, num_latent_channels: int, window: int, is_old: bool) -> None:
         super().__init__()
         self.index = index
         side, across = 2 * num_latent_channels, SLICE * 6 if index else 0
@@ -61,8 +62,9 @@ class Slice(nn.Module):
         inside = SLICE * 4 if index else SLICE * 2
         self.entropy_parameters_anchor = entropy_parameters(side + across)
         self.entropy_parameters_nonanchor = entropy_parameters(side + across + inside)
-        self.lrp_anchor = residual_prediction(num_latent_channels + SLICE * (index + 1))
-        self.lrp_nonanchor = residual_prediction(num_latent_channels + SLICE * (index + 1))
+        predict = residual_prediction_old if is_old else residual_prediction
+        self.lrp_anchor = predict(num_latent_channels + SLICE * (index + 1))
+        self.lrp_nonanchor = predict(num_latent_channels + SLICE * (index + 1))
 
     def forward(self, side: Side, previous: list[Tensor], code: CodePass) -> Tensor:
         """Return the decoded slice, (B, 32, H, W).
@@ -116,17 +118,20 @@ class MLICPlusPlus(CompressionModel):  # type: ignore[misc]  # compressai has no
         window: side of the local attention's window (published: 5).
     """
 
+    is_old = False
+    """whether g_s and the prediction of residuals are the older form's"""
+
     def __init__(self, N: int = 192, M: int = 320, window: int = 5) -> None:
         super().__init__()
         if M <= 0 or M % SLICE:
             raise ValueError(f"mlicpp codes slices of {SLICE} channels: expected a multiple of {SLICE} for M, came {M}")
         if window <= 0 or window % 2 == 0:
             raise ValueError(f"expected an odd window, came {window}")
-        self.g_a, self.g_s = transforms.analysis(N, M), transforms.synthesis(N, M)
+        self.g_a, self.g_s = transforms.analysis(N, M), transforms.synthesis(N, M, self.is_old)
         self.h_a, self.h_s = transforms.hyper_analysis(N, M), transforms.hyper_synthesis(N, M)
         self.entropy_bottleneck = EntropyBottleneck(N)
         self.gaussian_conditional = GaussianConditional(None)
-        self.slices = nn.ModuleList(Slice(index, M, window) for index in range(M // SLICE))
+        self.slices = nn.ModuleList(Slice(index, M, window, self.is_old) for index in range(M // SLICE))
         self.N, self.M, self.window = N, M, window
 
     @property
@@ -138,6 +143,7 @@ class MLICPlusPlus(CompressionModel):  # type: ignore[misc]  # compressai has no
     def from_state_dict(cls, state_dict: dict[str, Tensor]) -> "MLICPlusPlus":
         """Return a model of the weights' own size."""
         window = state_dict["slices.0.local_context.fusion.weight"].shape[-1]
+        cls = MLICPlusPlusOld if "g_s.0.skip.weight" in state_dict else MLICPlusPlus
         network = cls(state_dict["g_a.0.conv1.weight"].shape[0], state_dict["g_a.6.weight"].shape[0], window)
         network.load_state_dict(state_dict)
         return network
@@ -216,6 +222,12 @@ class MLICPlusPlus(CompressionModel):  # type: ignore[misc]  # compressai has no
         for entropy_model in self.slices:
             decoded.append(entropy_model(side, decoded, code))
         return torch.cat(decoded, 1)
+
+
+class MLICPlusPlusOld(MLICPlusPlus):
+    """The form of twelve of the thirteen official checkpoints: 116.7 million parameters in place of 83.5."""
+
+    is_old = True
 
 
 def _round(values: Tensor, means: Tensor) -> Tensor:

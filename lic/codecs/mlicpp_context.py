@@ -158,6 +158,16 @@ def residual_prediction(in_channels: int) -> nn.Sequential:
     return nn.Sequential(conv3x3(in_channels, 224), nn.GELU(), conv3x3(224, 128), nn.GELU(), conv3x3(128, SLICE))
 
 
+def residual_prediction_old(in_channels: int) -> nn.Sequential:
+    """Return the older form's network of four layers that narrow evenly: the official LatentResidualPredictionOld."""
+    excess = in_channels - SLICE
+    widths = [in_channels - excess * quarter // 4 for quarter in range(4)]
+    return nn.Sequential(
+        conv3x3(widths[0], widths[1]), nn.GELU(), conv3x3(widths[1], widths[2]), nn.GELU(),
+        conv3x3(widths[2], widths[3]), nn.GELU(), conv3x3(widths[3], SLICE),
+    )  # fmt: skip
+
+
 def linear_attention(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
     """Return attention whose cost is linear in the positions (Shen et al. 2021, arXiv 1812.01243).
 

@@ -20,12 +20,18 @@ def analysis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
     )
 
 
-def synthesis(num_channels: int, num_latent_channels: int) -> nn.Sequential:
-    """Return g_s: a latent (B, M, H / 16, W / 16) -> a reconstruction (B, 3, H, W)."""
+def synthesis(num_channels: int, num_latent_channels: int, is_old: bool = False) -> nn.Sequential:
+    """Return g_s: a latent (B, M, H / 16, W / 16) -> a reconstruction (B, 3, H, W).
+
+    Args:
+        num_channels, num_latent_channels: N and M.
+        is_old: narrow to N in the first block, not in the second: the official SynthesisTransformOld.
+    """
     n, m = num_channels, num_latent_channels
+    first = n if is_old else m
     return _with_gelu(
-        ResidualBlock(m, m),
-        ResidualBlockUpsample(m, n, 2),
+        ResidualBlock(m, first),
+        ResidualBlockUpsample(first, n, 2),
         ResidualBlock(n, n),
         ResidualBlockUpsample(n, n, 2),
         ResidualBlock(n, n),

@@ -13,7 +13,7 @@ GuestFile = restricted_string_type("GuestFile", r".+\.py", docstring="A Python f
 CodecName = Literal[
     "bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018",
     "cheng2020-anchor", "cheng2020-attn", "cheng2020-anchor-checkerboard",
-    "elic2022-official", "elic2022-chandelier", "mlicpp",
+    "elic2022-official", "elic2022-chandelier", "mlicpp", "mlicpp-old",
     "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr",
 ]  # fmt: skip
 DistortionName = Literal[

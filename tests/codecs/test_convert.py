@@ -15,11 +15,13 @@ from torch import Tensor
 from lic.codecs import Codec, build_codec, load_codec
 from lic.codecs.build import codec_card
 from lic.codecs.convert import convert_mlicpp
+from lic.codecs.mlicpp import MLICPlusPlus
 from lic.commands.convert import main
 
 # Names and shapes of the official state dict, and what the official code (commit 4aa9d2a) computes on a CPU with the
 # weights below; N = 32, M = 64.
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "mlicpp.json").read_text())
+OLD = json.loads((Path(__file__).parent / "golden" / "mlicpp_old.json").read_text())
 DERIVED = {
     "gaussian_conditional._quantized_cdf": torch.zeros(64, 9),
     "gaussian_conditional.scale_table": torch.ones(64),
@@ -65,6 +67,12 @@ def official_state() -> dict[str, Tensor]:
     return {name: official_weight(name, shape, seed) for seed, (name, shape) in enumerate(GOLDEN["shapes"].items())}
 
 
+def official_state_old() -> dict[str, Tensor]:
+    """A state dict of the older form: what the file does not list is as in the other."""
+    shapes = GOLDEN["shapes"] | OLD["shapes"]
+    return {name: official_weight(name, shape, seed) for seed, (name, shape) in enumerate(sorted(shapes.items()))}
+
+
 def older(name: str) -> str:
     """The name of the entropy bottleneck's parameter before CompressAI 1.2.5, which the official code was made with."""
     for new, old in (("matrices", "_matrix"), ("biases", "_bias"), ("factors", "_factor")):
@@ -82,7 +90,17 @@ def checkpoint(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("expected", GOLDEN["outputs"], ids=lambda output: f"{output['height']}x{output['width']}")
 def test_official_outputs(expected: dict[str, Any], checkpoint: Path) -> None:
-    network = convert_mlicpp(checkpoint)
+    assert_gives(convert_mlicpp(checkpoint), expected)
+
+
+@pytest.mark.parametrize("expected", OLD["outputs"], ids=lambda output: f"{output['height']}x{output['width']}")
+def test_official_outputs_of_the_older_form(expected: dict[str, Any], tmp_path: Path) -> None:
+    network = convert_mlicpp(saved(official_state_old(), tmp_path))
+    assert network.is_old
+    assert_gives(network, expected)
+
+
+def assert_gives(network: MLICPlusPlus, expected: dict[str, Any]) -> None:
     with torch.no_grad():
         output = network(official_image(expected["height"], expected["width"]))
     y, z = output["likelihoods"]["y"], output["likelihoods"]["z"]
@@ -156,6 +174,19 @@ def test_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         assert torch.equal(tensors[name], parameter.half()), name
     with pytest.raises(ValueError, match=r"ending in \.safetensors"):
         main(["mlicpp", str(checkpoint), "out.pth", "--lmbda", "0.01"])
+
+
+def test_the_older_form_is_coded_and_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = saved(official_state_old(), tmp_path), tmp_path / "old.safetensors"
+    main(["mlicpp", str(source), str(target), "--lmbda", "0.0035", "--distortion", "ms-ssim"])
+    assert capsys.readouterr().out == f"{target}: mlicpp-old, 3.6 M parameters\n"
+    loaded, image = load_codec(target), torch.rand(1, 3, 64, 128)
+    assert (loaded.header.codec, loaded.header.distortion) == ("mlicpp-old", "ms-ssim")
+    with torch.no_grad():
+        expected = loaded.codec(image).reconstruction.clamp(0, 1)
+    assert torch.equal(loaded.codec.decompress(loaded.codec.compress(image), 64, 128), expected)
+    state = loaded.codec.network.state_dict()
+    assert MLICPlusPlus.from_state_dict(state).is_old and not build_codec("mlicpp", 32, 64).network.is_old
 
 
 @pytest.mark.parametrize(
