@@ -2,6 +2,7 @@
 
     python -m lic curves results/*.json
     python -m lic curves results/*.json --output curves.png --reference jpeg --at_bpp 0.25 0.5
+    python -m lic curves runs/kodak/*.json --curve compressai.json theirs.csv:Theirs --export runs/for_compressai
 
 A mistake is one line on stderr and exit code 2.
 """
@@ -44,32 +45,45 @@ def main(argv: Sequence[str]) -> int:
         "results file (the first one trained for mse, else jpeg, else the first)",
     )
     parser.add_argument("--at_bpp", nargs="+", type=positive, metavar="BPP", help="rates to show drops at")
+    parser.add_argument(
+        "--curve", nargs="+", default=[], metavar="FILE[:NAME]",
+        help="other people's curves on the same datasets: CompressAI's JSON and its variants, or CSV (bpp,top1)",
+    )  # fmt: skip
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="also write the curves as CompressAI's JSON")
     options = parser.parse_args(argv)
     try:
-        _show(options.results, options.output, options.reference, options.at_bpp)
+        _show(options)
     except ValueError as error:
         parser.error(str(error))
     return 0
 
 
-def _show(paths: Sequence[Path], out: Path, reference_name: str | None, at_bpp: Sequence[float] | None) -> None:
+def _show(options: argparse.Namespace) -> None:
+    out: Path = options.output
     if out.suffix.lower() != ".png":
         raise ValueError(f"expected --output to end in .png, came '{out}'")
 
     # Late, so that --help and mistakes answer at once.
     from lic.curves.figure import draw_curves
+    from lic.curves.published import export_compressai, read_curves
     from lic.curves.table import print_bd_rates, print_drops, print_results
 
-    groups = by_dataset([(load_results(path), path) for path in paths], reference_name)
+    own = [(load_results(path), path) for path in options.results]
+    theirs = [(each, Path(spec)) for spec in options.curve for each in read_curves(spec, [each for each, _ in own])]
+    groups = by_dataset([*own, *theirs], options.reference)
     try:
+        if options.export:
+            options.export.mkdir(parents=True, exist_ok=True)
+            print(f"exported: {', '.join(map(str, export_compressai([each for each, _ in own], options.export)))}")
         draw_curves([each for _, group in groups for each in group], out)
     except OSError as error:
-        raise ValueError(f"cannot write '{out}': {error.strerror or error}; choose another --output") from error
+        path = error.filename or out
+        raise ValueError(f"cannot write '{path}': {error.strerror or error}; choose another place") from error
     for reference, group in groups:
         print_results(group)
         if len(group) > 1:
             print_bd_rates(reference, group)
-        print_drops(group, at_bpp)
+        print_drops(group, options.at_bpp)
     print(f"figure: {out}")
 
 

@@ -1,0 +1,118 @@
+"""Other people's curves: every form in which they come, on the right dataset, and ours in CompressAI's form."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lic.commands.curves import main
+from lic.curves.bjontegaard_delta import bd_rate
+from lic.curves.published import export_compressai, read_curves
+from lic.curves.results import Results, load_results
+
+RESULTS = Path(__file__).parents[2] / "results"
+KODAK = [load_results(RESULTS / "photo_codecs" / "kodak" / f"{name}.json") for name in ("jpeg", "webp")]
+IMAGENET = [load_results(RESULTS / "photo_codecs" / "imagenet" / "jpeg.json")]
+BPP, PSNR, MS_SSIM = [0.1, 0.2, 0.4], [29.0, 31.5, 33.25], [0.9, 0.96, 0.984]
+
+FORMS = {
+    "compressai": {"name": "Theirs", "results": {"bpp": BPP, "psnr-rgb": PSNR, "ms-ssim-rgb": MS_SSIM}},
+    "meta": {"name": "Theirs", "meta": {"dataset": "kodak"},
+             "results": {"bpp": BPP, "psnr-rgb": PSNR, "ms-ssim": MS_SSIM}},
+    "lalic": {"name": "Theirs", "results": {"bpp": BPP, "psnr": PSNR, "ms-ssim": MS_SSIM}},
+    "mlicpp": {"bpp": BPP, "psnr": PSNR, "ms-ssim": MS_SSIM},
+    "lossy-vae": {"name": "Theirs", "test-set": "kodak", "lambdas": [1, 2, 3],
+                  "results": {"bpp": BPP, "psnr": PSNR, "ms-ssim": MS_SSIM, "bd-rate": -1.5}},
+    "dcae": {"CLIC": {"bpp": [1.0], "PSNR": [40.0]},
+             "Kodak": {"bpp": BPP, "PSNR": PSNR, "MS_SSIM": [10.0, 13.97940, 17.95880]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "Theirs.json"
+    path.write_text(json.dumps(FORMS[form]))
+    (curve,) = read_curves(str(path), KODAK)
+    assert (curve.name, curve.dataset, curve.is_learned) == ("Theirs", KODAK[0].dataset, False)
+    assert [point.bpp for point in curve.points] == BPP
+    assert [point.score("psnr") for point in curve.points] == PSNR
+    assert [point.score("ms-ssim") for point in curve.points] == pytest.approx(MS_SSIM, abs=1e-5)
+    (renamed,) = read_curves(f"{path}:Other name", KODAK)
+    assert renamed.name == "Other name" and renamed.points == curve.points
+
+
+def test_scores_of_tasks(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("bpp,Top1\n0.4,70\n0.1,40.5\n0.2,60\n")
+    (curve,) = read_curves(str(path), IMAGENET)
+    scores = [(point.bpp, point.score("imagenet-cls")) for point in curve.points]
+    assert scores == [(0.1, 0.405), (0.2, 0.6), (0.4, 0.7)]
+    assert curve.tasks == {"imagenet-cls": IMAGENET[0].tasks["imagenet-cls"]}
+    assert curve.points[0].interval("imagenet-cls") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "Expecting"), ("[]", "expected a JSON object"), ("{}", "expected 'bpp', 'results' with 'bpp'"),
+        ({"bpp": [0.1, 0.2], "psnr": [30]}, "expected psnr as a list of 2 numbers"),
+        ({"bpp": [0.1, "x"], "psnr": [30, 31]}, "expected bpp as a list of finite numbers"),
+        ({"bpp": [0.1, -1], "psnr": [30, 31]}, "positive number of bits per pixel"),
+        ({"bpp": [0.1], "vmaf": [30]}, "it has none of psnr"),
+        ({"test-set": "Tecnick", "results": {"bpp": [1], "psnr": [3]}}, "is on Tecnick; the results are on 24 im"),
+    ],
+)  # fmt: skip
+def test_refused_in_a_line(content: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "theirs.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    jpeg = RESULTS / "photo_codecs" / "kodak" / "jpeg.json"
+    with pytest.raises(SystemExit, match="2"):
+        main([str(jpeg), "--curve", str(path), "-o", str(tmp_path / "x.png")])
+    line = capsys.readouterr().err
+    assert message in line and line.count("\n") == 1 and str(path) in line
+
+
+def test_more_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("rate,psnr\n1,2\n")
+    (tmp_path / "b.csv").write_text("bpp,psnr\n1,2\n1\n")
+    (tmp_path / "c.json").write_text(json.dumps(FORMS["compressai"]))
+    messages = {"a.csv": "a header such as bpp,top1", "b.csv": "2 numbers a line", "no.json": "does not exist"}
+    for name, message in messages.items():
+        with pytest.raises(ValueError, match=message):
+            read_curves(str(tmp_path / name), KODAK)
+    with pytest.raises(ValueError, match="does not say on which dataset it is, and the results are on 2"):
+        read_curves(str(tmp_path / "c.json"), [*KODAK, *IMAGENET])
+
+
+def test_the_command_draws_and_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "theirs.json").write_text(json.dumps(FORMS["compressai"]))
+    files = [str(RESULTS / "photo_codecs" / "kodak" / f"{name}.json") for name in ("jpeg", "webp")]
+    main([*files, "--curve", f"{tmp_path / 'theirs.json'}:Theirs et al.", "-o", str(tmp_path / "x.png"),
+          "--export", str(tmp_path / "out")])  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Theirs et al." in printed and "BD-rate against jpeg" in printed and (tmp_path / "x.png").exists()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["jpeg.json", "webp.json"]
+
+
+def test_what_is_exported_is_read_back_and_drawn_by_compressai(tmp_path: Path) -> None:
+    (path,) = export_compressai(IMAGENET, tmp_path)
+    (back,) = read_curves(str(path), IMAGENET)
+    for ours, theirs in zip(IMAGENET[0].points, back.points, strict=True):
+        assert (ours.bpp, ours.score("psnr")) == (theirs.bpp, theirs.score("psnr"))
+        assert theirs.score("imagenet-cls") == pytest.approx(ours.score("imagenet-cls"))
+    plot = [sys.executable, "-m", "compressai.utils.plot", "-f", str(path), "-m", "top1"]
+    subprocess.run([*plot, "-o", str(tmp_path / "x.png")], check=True, capture_output=True)
+    assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_bd_rates_of_published_points() -> None:
+    """Of OpenImages detection against VTM, as recomputed by others: +28.9, +13.5, -5.4, -6.3 %."""
+    curves: dict[str, Results] = {}
+    for path in (RESULTS / "published" / "openimages").iterdir():
+        curves[path.stem] = load_results(path)
+    expected = {"bmshj2018-factorized": 28.9, "bmshj2018-hyperprior": 13.5, "mbt2018": -5.4, "cheng2020-attn": -6.3}
+    for name, value in expected.items():
+        delta = bd_rate(curves["vtm"], curves[name], "openimages-det")
+        assert delta.value == pytest.approx(value, abs=0.1), name
