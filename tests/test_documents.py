@@ -78,6 +78,8 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     for name in ("configs", "results"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "scores.csv").write_text("lpips,mos\n0.1,5\n0.3,3\n0.2,4.5\n0.6,1\n0.5,2\n0.4,2.5\n")
+    (tmp_path / "theirs.json").write_text('{"bpp": [0.1, 0.2, 0.4], "psnr": [28, 30, 33]}')
+    (tmp_path / "more.csv").write_text("bpp,psnr\n0.1,27\n0.2,29\n0.4,32\n")
     ran = 0
     for command in commands():
         whole = " ".join(command)

@@ -1,5 +1,6 @@
 """What `lic encode`, `decode` and `info` do with a file."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
+from torch import Tensor
 
 from lic.bitstream.container import (
     VERSION,
@@ -29,6 +31,11 @@ SHIPPED_FOR: dict[ReaderName, Path] = {
     "eyes": PHOTOS / "mbt2018-mean-vbr-mse.safetensors",
 }
 DEFAULT_LMBDA = 0.01
+NEAR_ENOUGH = 0.01
+"""Share by which a stream may miss the rate that is asked for, before another lmbda is tried."""
+MOST_TRIES = 12
+MOST_OFF = 0.05
+"""Share by which it may miss the rate in the end: small images have few sizes to choose from."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Encoding:
 
     checkpoint: Path
     lmbda: float | None
+    bpp: float | None
     max_pixels: int
     tile: int | None
     device: str
@@ -46,7 +54,7 @@ class Encoding:
         codec = _ready(load_cached(self.checkpoint), self.tile, self.device)
         start = perf_counter()
         image = read_image(path, to_srgb=True, max_pixels=self.max_pixels)
-        stream = encode(image, codec, self.lmbda)
+        stream = encode(image, codec, self.lmbda) if self.bpp is None else encode_at_rate(image, codec, self.bpp)
         return Coded(stream, len(stream), image[0, 0].numel(), perf_counter() - start)
 
 
@@ -67,6 +75,37 @@ class Decoding:
         start = perf_counter()
         file = to_png(decode(stream, codec, self.max_pixels))
         return Coded(file, len(stream), header.height * header.width, perf_counter() - start)
+
+
+def encode_at_rate(image: Tensor, loaded: LoadedCodec, bpp: float) -> bytes:
+    """Return the stream of an image that comes nearest to a rate, by bisection over the logarithm of lmbda.
+
+    Args:
+        image: (1, 3, H, W), RGB in [0, 1].
+        loaded: a variable-rate codec.
+        bpp: bits per pixel, headers included.
+
+    Raises:
+        ValueError: the codec has one rate, or does not reach this one within 5 %.
+    """
+    require(bool(loaded.codec.grid), f"{loaded.header.codec} has one rate; --bpp wants a variable-rate codec (-vbr)")
+    low, high = min(loaded.codec.grid), max(loaded.codec.grid)
+    tried: dict[float, bytes] = {}
+
+    def share_off(stream: bytes) -> float:
+        return 8 * len(stream) / image[0, 0].numel() / bpp - 1
+
+    for _ in range(MOST_TRIES):
+        lmbda = math.sqrt(low * high)
+        tried[lmbda] = encode(image, loaded, lmbda)
+        off = share_off(tried[lmbda])
+        if abs(off) <= NEAR_ENOUGH:
+            break
+        low, high = (lmbda, high) if off < 0 else (low, lmbda)
+    nearest = min(tried.values(), key=lambda stream: abs(share_off(stream)))
+    reached = bpp * (1 + share_off(nearest))
+    require(abs(share_off(nearest)) <= MOST_OFF, f"{bpp:g} bpp are out of reach; nearest are {reached:.3f}")
+    return nearest
 
 
 def _ready(codec: LoadedCodec, tile: int | None, device: str) -> LoadedCodec:

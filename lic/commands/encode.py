@@ -3,6 +3,7 @@
     python -m lic encode photo.png                               # photo.lic, with the shipped codec for machines
     python -m lic encode photo.png --for eyes                    # with the one for people
     python -m lic encode photos/ -o streams --lmbda 0.03 --jobs 4
+    python -m lic encode photo.png --bpp 0.25                    # of the stream, within 1 % where the codec can
 
 Colour profiles and EXIF orientation are applied before coding: decoded pixels are what a viewer shows of the input.
 A mistake is one line and exit code 2; files that fail are named, the others go on, and the exit code is 1.
@@ -27,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
     lmbda = DEFAULT_LMBDA if config.lmbda is None and not config.checkpoint else config.lmbda
     if not config.checkpoint:
         other = "eyes" if config.reader == "machines" else "machines"
-        print(f"codec for {config.reader}: {checkpoint.stem}, lmbda {lmbda:g}; --for {other} takes the other one")
-    task = Encoding(checkpoint, lmbda, config.max_pixels, config.tile, config.device)
+        rate = f"lmbda {lmbda:g}" if config.bpp is None else f"{config.bpp:g} bpp"
+        print(f"codec for {config.reader}: {checkpoint.stem}, {rate}; --for {other} takes the other one")
+    task = Encoding(checkpoint, lmbda, config.bpp, config.max_pixels, config.tile, config.device)
     return run("lic encode", task, works, config.jobs)

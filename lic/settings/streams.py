@@ -20,6 +20,8 @@ class EncodeConfig:
     """codecs to choose from by --lmbda, in place of the shipped ones"""
     lmbda: float | None = None
     """operating point; larger is better and bigger; default 0.01, or the middle of the checkpoint's range"""
+    bpp: float | None = None
+    """bits per pixel of each stream, in place of --lmbda; of a variable-rate codec"""
     tile: int | None = None
     """side in px of the tiles in which large images are coded, to bound memory; a multiple of 64"""
     max_pixels: int = 2**26
@@ -34,6 +36,8 @@ class EncodeConfig:
         require(self.checkpoint is None or self.reader == "machines",
                 "--for chooses among the codecs that ship; with --checkpoint leave it out")
         require(self.max_pixels > 0, f"max_pixels must be positive, got {self.max_pixels}")
+        require(self.bpp is None or 0 < self.bpp < 100, f"bpp must lie between 0 and 100, got {self.bpp}")
+        require(self.bpp is None or self.lmbda is None, "--bpp finds the lmbda itself: leave --lmbda out")
         if self.lmbda is not None:
             check_lmbda(self.lmbda)
 

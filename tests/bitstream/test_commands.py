@@ -134,6 +134,25 @@ def test_operating_points(photos: Path, codec_file: Callable[[str], Path], capsy
     assert "folder run holds no .safetensors file; of this unfinished run: run/last.ckpt" in line
 
 
+def test_a_rate_is_asked_for(
+    codec_file: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image((noise_image(0, 256, 320) + 0.1 * torch.rand(1, 3, 256, 320)).clamp(0, 1), tmp_path / "a.png")
+    image, stream = str(tmp_path / "a.png"), tmp_path / "a.lic"
+    for lmbda in ("0.003", "0.03"):
+        main(["encode", image, "--lmbda", lmbda, "--for", "eyes"])
+        num_bytes = stream.stat().st_size
+        main(["encode", image, "--bpp", str(8 * num_bytes / (256 * 320)), "--for", "eyes"])
+        assert stream.stat().st_size == pytest.approx(num_bytes, rel=0.01)
+        assert read_stream_header(stream.read_bytes()).lmbda == pytest.approx(float(lmbda), rel=0.2)
+    capsys.readouterr()
+    for bpp in ("0.001", "50"):
+        _, lines = fails(capsys, "encode", image, "--bpp", bpp)
+        assert f"{bpp} bpp are out of reach; nearest are" in lines[0]
+    _, lines = fails(capsys, "encode", image, "--bpp", "1", "--checkpoint", str(codec_file("bmshj2018-hyperprior")))
+    assert "bmshj2018-hyperprior has one rate; --bpp wants a variable-rate codec (-vbr)" in lines[0]
+
+
 def test_checkpoints_at_hand(
     photos: Path, codec_file: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +212,8 @@ def test_mistakes_before_any_work(photos: Path, capsys: pytest.CaptureFixture[st
         (["encode", "photos/a.png", "--tile", "100"], "tile must be a multiple of 64, got 100"),
         (["encode", "photos/a.png", "--jobs", "0"], "jobs must be positive"),
         (["encode", "photos/a.png", "--lmbda", "-1"], "lmbda must lie between 1e-06 and 10000"),
+        (["encode", "photos/a.png", "--bpp", "0"], "bpp must lie between 0 and 100"),
+        (["encode", "photos/a.png", "--bpp", "1", "--lmbda", "0.01"], "--bpp finds the lmbda itself"),
         (["encode", "photos/a.png", "--device", "abacus"], "device 'abacus'"),
         (["encode", "photos/a.png", "--job", "2"], "did you mean '--jobs'"),
         (["decode", "photos/a.png", "--max_pixels", "many"], "max_pixels"),
