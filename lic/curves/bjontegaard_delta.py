@@ -150,6 +150,19 @@ def drop_at(results: Results, task: str, bpp: float) -> float | None:
     return ceiling - float(np.interp(math.log(bpp), np.log(curve.bpp), curve.quality))
 
 
+def bpp_for(results: Results, task: str, share: float) -> float | None:
+    """Return the rate at which a task's score first reaches a share of the ceiling; None if no rate measured does.
+
+    Between two points the rate is read off the straight line over log-rate that figures draw. Where the lowest rate
+    measured is already good enough, it is that one: fewer bits may do.
+    """
+    curve = _increasing_part(_measured(results, task))
+    wanted = share * results.ceiling_score(task)
+    if not curve.bpp or not math.isfinite(wanted) or curve.quality[-1] < wanted or results.tasks[task].is_lower_better:
+        return None
+    return math.exp(float(np.interp(wanted, curve.quality, np.log(curve.bpp))))
+
+
 def _measured(results: Results, quality: str, sign: float = 1.0, number: int | None = None) -> _Curve:
     """Return the measured points by rising rate, of equal rates the best one; sign -1 where lower is better.
 

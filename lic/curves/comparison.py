@@ -6,12 +6,16 @@ from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
 
-from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, drop_at
+from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, bpp_for, drop_at
 from lic.curves.results import Point, Results, facts_of, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import group_seeds, merge_seeds
 
 AT_BPP = (0.1, 0.25, 0.5, 1.0)
 """Rates at which the drop against the ceiling is shown, those of them that a curve reaches."""
+
+
+SHARES = (0.95, 0.99)
+"""Of the ceiling, for which the rates are shown that reach them."""
 
 
 class BdCell(NamedTuple):
@@ -135,6 +139,8 @@ class DropRow(NamedTuple):
     name: str
     drops: list[float | None]
     """In the unit that is shown: percentage points, where the task has percent."""
+    needed: list[float | None]
+    """Bits per pixel that reach each of `SHARES` of the ceiling."""
     digits: int
     is_first: bool
     is_last: bool
@@ -155,7 +161,9 @@ def drops(results: Sequence[Results], at_bpp: Sequence[float] | None = None) -> 
         for r in results:
             found = [drop_at(r, task, bpp) for bpp in rates]
             lost = [None if drop is None else facts.factor * drop for drop in found]
-            rows.append(DropRow(label(results, task), r.name, lost, facts.digits, r is results[0], r is results[-1]))
+            needed = [bpp_for(r, task, share) if task in r.tasks else None for share in SHARES]
+            ends = (r is results[0], r is results[-1])
+            rows.append(DropRow(label(results, task), r.name, lost, needed, facts.digits, *ends))
     return (rates, rows) if rows else ([], [])
 
 

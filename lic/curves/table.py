@@ -7,7 +7,17 @@ from typing import NamedTuple
 from rich import box
 from rich.table import Table
 
-from lic.curves.comparison import bd_rate_texts, bd_rows, compare, drops, in_percent, label, lost_points, setting
+from lic.curves.comparison import (
+    SHARES,
+    bd_rate_texts,
+    bd_rows,
+    compare,
+    drops,
+    in_percent,
+    label,
+    lost_points,
+    setting,
+)
 from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 from lic.printing import Console
@@ -95,7 +105,7 @@ def markdown_bd_rates(reference: Results, results: Sequence[Results], qualities:
 def print_drops(
     results: Sequence[Results], at_bpp: Sequence[float] | None = None, console: Console | None = None
 ) -> None:
-    """Print how many percentage points each codec lies below the uncompressed ceiling at fixed rates.
+    """Print how far each codec lies below the uncompressed ceiling at fixed rates, and the rates that come near to it.
 
     Args:
         results: codecs on the same dataset.
@@ -105,13 +115,16 @@ def print_drops(
     rates, rows = drops(results, at_bpp)
     if not rates:
         return
-    table = _new_table(f"{lost_points(results)} lost at fixed rates; blank: not measured")
+    table = _new_table(f"{lost_points(results)} lost at fixed rates; bpp for a share of the ceiling")
     for column in ("task", "codec"):
         table.add_column(column, overflow="fold")
     for bpp in rates:
         table.add_column(f"{bpp:g} bpp", justify="right", no_wrap=True)
+    for share in SHARES:
+        table.add_column(f"for {share:.0%}", justify="right", no_wrap=True)
     for row in rows:
         cells = ["" if drop is None else _number(drop, row.digits) for drop in row.drops]
+        cells += ["" if bpp is None else _number(bpp, 3) for bpp in row.needed]
         table.add_row(row.task if row.is_first else "", row.name, *cells, end_section=row.is_last)
     (console or _console()).print(table)
 

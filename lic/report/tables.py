@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from lic.curves.comparison import BdCell, bd_rows, drops, label, lost_points, setting
+from lic.curves.comparison import SHARES, BdCell, bd_rows, drops, label, lost_points, setting
 from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 
@@ -76,14 +76,17 @@ def drop_table(results: Sequence[Results], at_bpp: Sequence[float] | None) -> st
             _cell(row.task),
             _cell(row.name),
             *(_number(math.nan if drop is None else drop, row.digits) for drop in row.drops),
+            *(_number(math.nan if bpp is None else bpp, 3) for bpp in row.needed),
         ]
         for row in found
     ]
     return (
         "<h3>Lost against the uncompressed images</h3>\n"
         f'<p class="note">{lost_points(results).capitalize()} below the ceiling at fixed rates, read off the lines '
-        "between measured points; &ndash; outside of them.</p>\n"
-        + _table(["task", "codec", *(f"{bpp:g} bpp" for bpp in rates)], rows, "sortable two-names")
+        "between measured points; &ndash; outside of them. Then the bits per pixel that reach a share of the ceiling."
+        "</p>\n"
+        + _table(["task", "codec", *(f"{bpp:g} bpp" for bpp in rates), *(f"for {share:.0%}" for share in SHARES)],
+                 rows, "sortable two-names")
     )
 
 

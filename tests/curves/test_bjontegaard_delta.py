@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import Akima1DInterpolator  # type: ignore[import-untyped]
 
-from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate, drop_at
+from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate, bpp_for, drop_at
 
 BPP = [0.1, 0.2, 0.4, 0.7, 1.1]
 PSNR_DB = [24.0, 27.0, 30.5, 33.0, 35.0]
@@ -173,3 +173,14 @@ def test_drop_is_read_off_the_line_over_log_rate(make_results: Any) -> None:
     assert drop_at(results, "coco-det", 0.4) == pytest.approx(0.6 - 0.4)
     assert drop_at(results, "coco-det", 0.41) is None and drop_at(results, "coco-det", 0.09) is None
     assert drop_at(results, "voc-seg", 0.2) is None and drop_at(replace(results, ceiling={}), "coco-det", 0.2) is None
+
+
+def test_rate_for_a_share_of_the_ceiling(make_results: Any) -> None:
+    """coco-det is a hundredth of the PSNR, its ceiling 0.6; the dip at 0.3 bpp does not count."""
+    results = make_results([0.1, 0.2, 0.3, 0.8], [30, 40, 38, 60])
+    assert bpp_for(results, "coco-det", 0.5) == pytest.approx(0.1)
+    assert bpp_for(results, "coco-det", 35 / 60) == pytest.approx(0.1 * 2**0.5)
+    assert bpp_for(results, "coco-det", 50 / 60) == pytest.approx(0.4)
+    assert bpp_for(results, "coco-det", 0.2) == pytest.approx(0.1), "the lowest rate measured is enough"
+    assert bpp_for(results, "coco-det", 1.01) is None
+    assert bpp_for(replace(results, ceiling={}), "coco-det", 0.5) is None

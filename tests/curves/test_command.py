@@ -53,7 +53,7 @@ def test_drops_at_chosen_rates(files: list[str], tmp_path: Path, capsys: pytest.
     main([*files, "--at_bpp", "0.3", "2", "--output", str(tmp_path / "figure.png")])
     lines = capsys.readouterr().out.splitlines()
     (head,) = (line for line in lines if line.split()[:2] == ["task", "codec"])
-    assert head.split()[2:] == ["0.3", "bpp", "2", "bpp"]
+    assert head.split()[2:] == ["0.3", "bpp", "2", "bpp", "for", "95%", "for", "99%"]
 
 
 def test_reference(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
