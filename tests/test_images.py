@@ -17,6 +17,7 @@ from lic.images import (
     pad_to_multiple,
     quantise,
     read_image,
+    read_pixels,
     to_uint8,
     write_image,
 )
@@ -297,3 +298,37 @@ def test_more_pixels_than_allowed(tmp_path: Path) -> None:
         read_image(path, max_pixels=1999)
     before = Image.MAX_IMAGE_PIXELS
     assert before is not None, "other users of Pillow in this process keep its limit"
+
+
+def test_fast_reading_gives_the_same_pixels(tmp_path: Path) -> None:
+    """Of plain JPEG files, and of all that simplejpeg would read otherwise, or not at all."""
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (37, 53, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise.save(tmp_path / "plain.jpg", quality=90)
+    noise.save(tmp_path / "progressive.jpg", progressive=True, subsampling=0)
+    noise.save(tmp_path / "turned.jpg", exif=exif)
+    noise.convert("L").save(tmp_path / "grey.jpg")
+    noise.convert("CMYK").save(tmp_path / "ink.jpg")
+    noise.save(tmp_path / "two.mpo", save_all=True, append_images=[noise])
+    (tmp_path / "two.mpo").rename(tmp_path / "two.jpg")
+    noise.save(tmp_path / "not.png")
+    (tmp_path / "not.png").rename(tmp_path / "not.jpg")
+    whole = (tmp_path / "plain.jpg").read_bytes()
+    (tmp_path / "more.jpg").write_bytes(whole + b"and more")
+    (tmp_path / "junk.jpg").write_bytes(whole[:-2] + b"\0\0\0" + whole[-2:])
+    (tmp_path / "cut.jpg").write_bytes(whole[:-300])
+    for path in sorted(tmp_path.iterdir()):
+        try:
+            expected = read_pixels(path)
+        except UnreadableImage as error:
+            with pytest.raises(UnreadableImage) as fast_error:
+                read_pixels(path, is_fast=True)
+            assert path.name == "cut.jpg" and str(fast_error.value) == str(error)
+            continue
+        assert np.array_equal(read_pixels(path, is_fast=True), expected), path.name
+        assert np.array_equal(read_pixels("x", content=path.read_bytes(), is_fast=True), expected), path.name
+    with pytest.raises(UnreadableImage, match="more than the 1000 allowed"):
+        read_pixels(tmp_path / "plain.jpg", max_pixels=1000, is_fast=True)
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read_pixels(tmp_path / "none.jpg", is_fast=True)

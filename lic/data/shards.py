@@ -75,7 +75,7 @@ class Shards:
             content = file.read(num_bytes)
         if header.size != num_bytes or len(content) < num_bytes:
             raise UnreadableImage(f"cannot read {name}: it is cut off, or the index is another shard's")
-        return read_pixels(f"{self.urls[shard]}: {header.name}", content=content)
+        return read_pixels(f"{self.urls[shard]}: {header.name}", content=content, is_fast=True)
 
     def _find(self, index: int) -> tuple[int, int, int]:
         """Return which shard an image is in, and where."""

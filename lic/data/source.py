@@ -56,7 +56,7 @@ class Files:
 
     def read(self, index: int) -> Pixels:
         """Return the image in a file."""
-        return read_pixels(self.name(index))
+        return read_pixels(self.name(index), is_fast=True)
 
 
 GROUPS_AT_ONCE = 16
