@@ -21,7 +21,8 @@ from lic.bitstream.container import (
 )  # fmt: skip
 from lic.bitstream.files import find_files, read_stream
 from lic.bitstream.jobs import Coded
-from lic.codecs import PHOTOS, LoadedCodec
+from lic.codecs import PHOTOS, LoadedCodec, load_codec
+from lic.codecs.cost import cost_of
 from lic.images import read_image, to_png
 from lic.settings import require
 from lic.settings.names import ReaderName
@@ -166,6 +167,26 @@ def check_device(name: str) -> None:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device '{name}' is not to be had on this machine: {str(error).splitlines()[0]}") from error
+
+
+def describe_checkpoint(path: Path) -> str:
+    """Return what a codec's checkpoint says of itself, and what it costs, a line for each thing.
+
+    Raises:
+        ValueError: it is no checkpoint of a codec.
+    """
+    loaded = load_codec(path)
+    header, cost = loaded.header, cost_of(loaded.codec)
+    options = ", ".join(f"{name} {value}" for name, value in header.options.items())
+    return (
+        f"{path}\n"
+        f"  codec    {header.codec} {options}\n"
+        f"  trained  {header.steps} steps for {header.distortion}, on {header.data}\n"
+        f"  lmbda    {' '.join(f'{lmbda:g}' for lmbda in header.lmbda)}\n"
+        f"  size     {cost.num_parameters / 1e6:.2f} million parameters\n"
+        f"  cost     {cost.encode_kmac:.1f} kMAC per pixel to encode, {cost.decode_kmac:.1f} to decode\n"
+        f"  name     {loaded.sha256[:8]} in streams"
+    )
 
 
 def describe(path: Path, checkpoints: Sequence[Path] = ()) -> str:

@@ -1,12 +1,13 @@
-"""Show what `.lic` streams say of themselves.
+"""Show what `.lic` streams and checkpoints say of themselves.
 
     python -m lic info photo.lic
+    python -m lic info runs/NAME/codec.safetensors    # also parameters, and multiply-accumulates per pixel
 """
 
 import sys
 from collections.abc import Sequence
 
-from lic.bitstream.coding import checkpoint_files, describe
+from lic.bitstream.coding import checkpoint_files, describe, describe_checkpoint
 from lic.bitstream.container import BitstreamError
 from lic.bitstream.files import find_files, list_streams
 from lic.cli import parse_config
@@ -17,9 +18,10 @@ def main(argv: Sequence[str]) -> int:
     """Print what streams say of themselves; return the exit code."""
     config = parse_config(InfoConfig, argv, "lic info", str(__doc__))
     checkpoints, code = checkpoint_files(config.checkpoint), 0
-    for path in find_files(config.inputs, list_streams, [".lic"]):
+    for path in find_files(config.inputs, list_streams, [".lic", ".safetensors", ".ckpt"]):
         try:
-            print(describe(path, checkpoints))
+            is_checkpoint = path.suffix in (".safetensors", ".ckpt")
+            print(describe_checkpoint(path) if is_checkpoint else describe(path, checkpoints))
         except (BitstreamError, OSError) as error:
             print(f"lic info: {path}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
             code = 1

@@ -68,10 +68,10 @@ class DecodeConfig:
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """Show what .lic streams say of themselves."""
+    """Show what .lic streams and checkpoints say of themselves."""
 
     inputs: list[str] = field(default_factory=list)
-    """.lic files, folders of them, or globs (the flag may be left out: `info photo.lic`)"""
+    """.lic files, folders of them, globs, or checkpoints (the flag may be left out: `info photo.lic`)"""
     checkpoint: list[str] | None = None
     """files to look for the streams' codecs in, before those shipped"""
 

@@ -153,6 +153,16 @@ def test_a_rate_is_asked_for(
     assert "bmshj2018-hyperprior has one rate; --bpp wants a variable-rate codec (-vbr)" in lines[0]
 
 
+def test_what_a_checkpoint_says(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["info", str(SHIPPED_FOR["eyes"])])
+    printed = capsys.readouterr().out
+    assert "mbt2018-mean-vbr num_channels 64, num_latent_channels 96" in printed
+    assert "steps for mse, on photos" in printed
+    assert "1.76 million parameters" in printed and "12.9 kMAC per pixel to encode, 13.1 to decode" in printed
+    sha = load_codec(SHIPPED_FOR["eyes"]).sha256
+    assert f"{sha[:8]} in streams" in printed
+
+
 def test_checkpoints_at_hand(
     photos: Path, codec_file: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

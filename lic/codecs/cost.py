@@ -1,0 +1,42 @@
+"""What a codec costs: parameters, and multiply-accumulates per pixel."""
+
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lic.codecs.codec import Codec
+
+SIDE_PX = 256
+
+
+class Cost(NamedTuple):
+    """Parameters, and thousands of multiply-accumulates per pixel of convolutions and matrix products, one way.
+
+    The encoder also runs what the decoder's entropy model needs; neither counts the range coder.
+    """
+
+    num_parameters: int
+    encode_kmac: float
+    decode_kmac: float
+
+
+def cost_of(codec: Codec) -> Cost:
+    """Return the cost of a codec with CompressAI's `g_a`, `h_a` and `g_s`, from a forward pass over 256 x 256 px."""
+    network = codec.network
+    counter = FlopCounterMode(display=False)
+    image = torch.zeros(1, 3, SIDE_PX, SIDE_PX, device=codec.device)
+    with torch.no_grad(), counter:
+        codec(image, max(codec.grid, default=None))
+    by_module = {name: sum(flops.values()) for name, flops in counter.get_flop_counts().items()}
+    total = by_module["Global"]
+
+    def of(part: str) -> int:
+        return next((flops for name, flops in by_module.items() if name.endswith(f".{part}")), 0)
+
+    per_pixel = 2 * 1000 * SIDE_PX**2  # a multiply-accumulate is two operations
+    return Cost(
+        sum(each.numel() for each in network.parameters()),
+        (total - of("g_s")) / per_pixel,
+        (total - of("g_a") - of("h_a")) / per_pixel,
+    )
