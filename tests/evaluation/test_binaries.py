@@ -15,11 +15,12 @@ from typing import Any
 
 import compressai.utils.bench.codecs as bench
 import pytest
+import torch
 
 from lic.evaluation.baselines import QPS, baseline_coders
-from lic.evaluation.binaries import BpgCoder, VideoCoder
+from lic.evaluation.binaries import BpgCoder, VideoCoder, from_ycbcr, to_ycbcr
 from lic.evaluation.coders import Coder
-from lic.images import write_image
+from lic.images import quantise, write_image
 from lic.metrics import psnr_db
 from lic.settings.evaluate import EvalConfig
 from tests.support import noise_image
@@ -103,8 +104,17 @@ def test_command_line_is_compressai_s(name: Any, folder: str, tmp_path: Path, mo
     if name == "hm":  # which knows neither of two options that CompressAI gives it
         theirs.remove("--CUNoSplitIntraACT=0")
         theirs[theirs.index("--ConformanceMode=1")] = "--ConformanceWindowMode=1"
+    at = theirs.index("--InputBitDepth=8")
+    theirs[at : at + 1] = ["--InputBitDepth=10", "--InternalBitDepth=10"]
     assert [str(word) for word in ours] == theirs
     Path(video).unlink()
+
+
+def test_ten_bits_give_the_pixels_back() -> None:
+    """Every sixth level of each colour: no YCbCr of 8 bits could."""
+    levels = torch.arange(0, 256, 6) / 255
+    colours = torch.cartesian_prod(levels, levels, levels).T.reshape(1, 3, -1, len(levels))
+    assert torch.equal(quantise(from_ycbcr(to_ycbcr(colours))), quantise(colours))
 
 
 def test_fingerprint_changes_with_program_and_configuration(folder: str) -> None:
