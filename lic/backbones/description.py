@@ -1,6 +1,6 @@
 """The YAML beside a network's file: what goes in, and what comes out.
 
-    output: yolox boxes          # or class logits, semantic logits
+    output: yolox boxes          # or class logits, semantic logits, boxes
     input_size: [416, 416]       # height, width
     fit: letterbox               # or resize (both sides), crop (short side to resize_px, then the centre)
     position: top-left           # of the image in a letterbox; or centre
@@ -10,6 +10,14 @@
     scale: 255                   # of white, before mean and std
     classes: [person, bicycle]   # by output index, or a file of one name a line
     renamed: {person: human}     # output class -> the name it is judged by; several may share one
+
+`boxes` are decoded boxes with the scores of all classes, (1, A, 4 + C) or (1, 4 + C, A), as exports of YOLOv8 or
+RT-DETR give them, and NanoDet's with its decoding inside; with `nms: inside` (1, A, 6), box, score and class:
+
+    box_form: centre             # x, y, width, height; or corners: left, top, right, bottom
+    box_unit: px                 # of the input; or share of its width and height
+    has_objectness: false        # true: a score of all classes comes before those of each, and multiplies them
+    nms: 0.65                    # intersection over union above which boxes go; none, where none are doubled; inside
 
 `model` and `options` are timm's, for `timm:FILE.safetensors`. Needed are `output` and `input_size`, then `model` there.
 """
@@ -29,9 +37,10 @@ from lic.embedded import embedded
 from lic.settings import require
 
 Kind = Literal["classification", "detection", "instances", "semantic"]
-Output = Literal["class logits", "semantic logits", "yolox boxes"]
+Output = Literal["class logits", "semantic logits", "yolox boxes", "boxes"]
 KIND_OF: dict[Output, Kind] = {
-    "class logits": "classification", "semantic logits": "semantic", "yolox boxes": "detection"
+    "class logits": "classification", "semantic logits": "semantic", "yolox boxes": "detection",
+    "boxes": "detection",
 }  # fmt: skip
 
 
@@ -53,6 +62,10 @@ class Description:
     std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
     classes: list[str] | None = None
     renamed: dict[str, str] = field(default_factory=dict)
+    box_form: Literal["corners", "centre"] = "corners"
+    box_unit: Literal["px", "share"] = "px"
+    has_objectness: bool = False
+    nms: float | str = 0.65
     model: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -74,12 +87,15 @@ class Description:
                 f"resize_px is at least the longer side of input_size, not {self.resize_px!r}")
         require(self.fit != "crop" or self.output == "class logits",
                 f"fit: crop drops pixels that {self.output} should answer for; use resize or letterbox")
+        require(self.nms in ("none", "inside") or (_is_a(self.nms, float) and 0 < float(self.nms) < 1),
+                f"nms is a number between 0 and 1, none or inside, not {self.nms!r}")
+        require(isinstance(self.has_objectness, bool), f"has_objectness is true or false, not {self.has_objectness!r}")
         require(self.classes is None or _is_list_of(self.classes, str),
                 "classes is a list of names (quote those that YAML reads otherwise) or a file of one name a line")
         for name in ("renamed", "options"):
             require(isinstance(getattr(self, name), dict), f"{name} is a mapping, not {getattr(self, name)!r}")
         require(not self.renamed or (set(self.renamed) == set(self.classes or []) and self.output != "class logits"),
-                "renamed names every one of classes, for semantic logits or yolox boxes")
+                "renamed names every one of classes, for semantic logits or boxes")
 
     def answers(self) -> tuple[tuple[str, ...] | None, list[int] | None]:
         """Return the names of the answers and, where renamed, the answer's index by output index."""

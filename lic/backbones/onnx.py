@@ -70,6 +70,9 @@ class OnnxNetwork:
             case "yolox boxes":
                 found = _decode_yolox(output[0], self.description.input_size, placement, size)
                 return {**found, "labels": self._rename(found["labels"])}
+            case "boxes":
+                found = _read_boxes(output[0], self.description, placement, size)
+                return {**found, "labels": self._rename(found["labels"])}
 
     def _rename(self, classes: Tensor) -> Tensor:
         """Return the answers' indices for output indices of any shape."""
@@ -107,6 +110,41 @@ def _decode_yolox(
     return {"boxes": boxes[kept], "scores": scores[kept], "labels": labels[kept]}
 
 
+def _read_boxes(
+    output: Tensor, description: Description, placement: Placement, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Return boxes in the image's pixels, scores and labels of decoded boxes, one row or one column each."""
+    output = _rows(output.float(), description)
+    boxes = output[:, :4]
+    if description.nms == "inside":
+        scores, labels = output[:, 4], output[:, 5].long()
+    else:
+        scores, labels = output[:, 4 + description.has_objectness :].max(1)
+        scores = scores * output[:, 4] if description.has_objectness else scores
+    if description.box_form == "centre":
+        boxes = torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
+    if description.box_unit == "share":
+        boxes = boxes * torch.tensor(description.input_size[::-1] * 2)
+    top, left, height, width = placement
+    corner, ratio = torch.tensor([left, top, left, top]), torch.tensor([size[1] / width, size[0] / height] * 2)
+    boxes = (boxes - corner) * ratio
+    is_kept = scores >= YOLOX_MIN_SCORE
+    boxes, scores, labels = boxes[is_kept], scores[is_kept], labels[is_kept]
+    if not isinstance(description.nms, str):
+        kept = batched_nms(boxes, scores, labels, description.nms)
+        boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
+    return {"boxes": boxes, "scores": scores, "labels": labels}
+
+
+def _rows(output: Tensor, description: Description) -> Tensor:
+    """Return (A, 4 + C) for that or its transpose: by the number of classes, else the longer side is A."""
+    if description.nms == "inside":
+        return output
+    columns = 4 + description.has_objectness + len(description.classes or [])
+    is_turned = output.shape[0] == columns if description.classes else output.shape[0] < output.shape[1]
+    return output.T if is_turned and output.shape[1] != columns else output
+
+
 def _yolox_cells(input_size: list[int]) -> tuple[Tensor, Tensor]:
     """Return the cells' corners (A, 2) as x, y and their strides (A, 1), the finest first."""
     cells, strides = [], []
@@ -130,6 +168,12 @@ def _check_output(path: Path, shape: tuple[int, ...], description: Description) 
             columns = None if count is None else 5 + count
             is_met = len(shape) == 3 and shape[1] == cells and shape[2] > 5 and columns in (None, shape[2])
             expected = f"(1, {cells}, {columns or '5 + C'})"
+        case "boxes" if description.nms == "inside":
+            is_met, expected = len(shape) == 3 and shape[2] == 6, "(1, A, 6)"
+        case "boxes":
+            columns = None if count is None else 4 + description.has_objectness + count
+            is_met = len(shape) == 3 and (columns is None or columns in shape[1:])
+            expected = f"(1, A, {columns or '4 + C'}) or (1, {columns or '4 + C'}, A)"
     if not is_met:
         raise ValueError(f"{path} gives {shape}, but {description.output} with {path.stem}.yaml's input_size and "
                          f"classes are {expected}")

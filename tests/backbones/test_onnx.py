@@ -124,6 +124,47 @@ def test_yolox_boxes_are_decoded_and_thinned(tmp_path: Path) -> None:
     assert found["labels"].tolist() == [1, 2, 0]
 
 
+BOXES = torch.tensor([[36.0, 10, 52, 28], [37, 10, 53, 28], [36, 10, 52, 29], [0, 20, 70, 60], [0, 0, 9, 9]])
+SCORES = torch.tensor([[0.1, 0.8, 0.0], [0.0, 0.7, 0.1], [0.0, 0.0, 0.5], [0.3, 0.0, 0.0], [0.0005, 0, 0]])
+CENTRES = torch.cat([(BOXES[:, :2] + BOXES[:, 2:]) / 2, BOXES[:, 2:] - BOXES[:, :2]], 1)
+OBJECTNESS = torch.tensor([[0.5], [1.0], [1.0], [0.5], [1.0]])
+SHARES = CENTRES / torch.tensor([96.0, 64, 96, 64])
+BEST = torch.cat([SCORES.max(1).values[:, None], SCORES.argmax(1)[:, None].float()], 1)
+
+
+@pytest.mark.parametrize(
+    ("output", "settings", "kept", "scores"),
+    [
+        (torch.cat([CENTRES, SCORES], 1).T, {"box_form": "centre"}, [0, 2, 3], [0.8, 0.5, 0.3]),  # YOLOv8
+        (torch.cat([SHARES, SCORES], 1), {"box_form": "centre", "box_unit": "share", "nms": "none"}, [0, 1, 2, 3],
+         [0.8, 0.7, 0.5, 0.3]),  # RT-DETR
+        (torch.cat([CENTRES, OBJECTNESS, SCORES], 1), {"box_form": "centre", "has_objectness": True}, [1, 2, 3],
+         [0.7, 0.5, 0.15]),  # YOLOv5
+        (torch.cat([BOXES, SCORES], 1), {}, [0, 2, 3], [0.8, 0.5, 0.3]),  # NanoDet, decoded
+        (torch.cat([BOXES, BEST], 1), {"nms": "inside"}, [0, 1, 2, 3], [0.8, 0.7, 0.5, 0.3]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("fit", ["resize", "letterbox"])
+def test_boxes_of_every_form(
+    output: torch.Tensor, settings: dict[str, Any], kept: list[int], scores: list[float], fit: str, tmp_path: Path
+) -> None:
+    """Input 64 x 96; the image has 160 x 240 px, or in a letterbox 160 x 200: 64 x 80 of the input, 8 px from left."""
+    nodes = [
+        helper.make_node("ReduceSum", ["image"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Add", ["answer", "nothing"], ["out"]),
+    ]
+    constants = {"zero": np.zeros((), np.float32), "answer": output[None].contiguous().numpy()}
+    save_onnx(tmp_path / "boxes.onnx", nodes, (64, 96), constants)
+    spec = describe(tmp_path / "boxes.onnx", output="boxes", input_size=[64, 96], classes=NAMES, fit=fit,
+                    position="centre", **settings)  # fmt: skip
+    found = build_network(spec, None, CPU)(torch.rand(1, 3, 160, 240 if fit == "resize" else 200))[0]
+    expected = (BOXES[kept] - (torch.tensor([8.0, 0, 8, 0]) if fit == "letterbox" else 0)) * 2.5
+    torch.testing.assert_close(found["boxes"], expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found["scores"], torch.tensor(scores))
+    assert found["labels"].tolist() == SCORES[kept].argmax(1).tolist()
+
+
 def test_fingerprint_changes_with_file_and_yaml(tmp_path: Path) -> None:
     path = tmp_path / "means.onnx"
     save_means(path, (32, 32))
@@ -145,7 +186,11 @@ GOOD = {"output": "class logits", "input_size": [32, 32]}
         ({**GOOD, "inputsize": [1, 2]}, "key 'inputsize' is unknown; did you mean 'input_size'?"),
         ({"input_size": [32, 32]}, "key 'output' is missing"),
         ({"output": "class logits"}, "key 'input_size' is missing"),
-        ({**GOOD, "output": "boxes"}, "output is one of class logits, semantic logits, yolox boxes, not 'boxes'"),
+        ({**GOOD, "output": "box"}, "output is one of class logits, semantic logits, yolox boxes, boxes, not 'box'"),
+        ({**GOOD, "output": "boxes"}, "but boxes with means.yaml's input_size and classes are (1, A, 4 + C)"),
+        ({**GOOD, "output": "boxes", "nms": "inside"}, "are (1, A, 6)"),
+        ({**GOOD, "output": "boxes", "nms": 2.0}, "nms is a number between 0 and 1, none or inside, not 2.0"),
+        ({**GOOD, "output": "boxes", "has_objectness": 1}, "has_objectness is true or false, not 1"),
         ({**GOOD, "output": ["boxes"]}, "output is one of"),
         ({**GOOD, "input_size": 32}, "input_size is [height, width] in px, not 32"),
         ({**GOOD, "mean": [0.5]}, "mean is a list of three numbers"),
