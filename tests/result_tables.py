@@ -138,6 +138,12 @@ def reliability() -> str:
     return text[text.index("| ") :]
 
 
+def scaling() -> list[str]:
+    """Return the tables of docs/scaling.md."""
+    texts = [(RESULTS / "benchmarks" / f"{name}.md").read_text(encoding="utf-8") for name in ("data", "growth")]
+    return [table + "\n" for text in texts for table in re.findall(r"(?:^\|.*\|$\n?)+", text, re.M)]
+
+
 def _speed() -> str:
     text = (RESULTS / "benchmarks" / "codecs.md").read_text(encoding="utf-8")
     measured = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| [a-z0-9-]+ \| \d", line)]

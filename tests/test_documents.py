@@ -26,7 +26,7 @@ from lic.printing import Console
 from lic.settings.evaluate import EvalConfig
 from lic.settings.preferences import BenchmarkConfig, BuildConfig
 from lic.settings.train import TrainConfig
-from tests.result_tables import SHIPPED, TASKS, load, reliability, tables
+from tests.result_tables import SHIPPED, TASKS, load, reliability, scaling, tables
 from tests.support import noise_image, shorten
 
 ROOT = Path(__file__).parents[1]
@@ -141,7 +141,7 @@ def tables_in(text: str) -> list[str]:
 
 def test_tables_are_those_of_the_results() -> None:
     made = list(tables())
-    known = [*made, reliability()]
+    known = [*made, reliability(), *scaling()]
     of_results = tables_in(text_of(ROOT / "docs" / "results.md"))
     for table in made:
         assert table in of_results, table

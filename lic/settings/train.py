@@ -111,6 +111,8 @@ class TrainConfig:
     """share of the steps trained with mse first (any other distortion)"""
     anchor_mse: float = 0.1
     """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
+    anchor_ms_ssim: float = 0.0
+    """weight of a structural anchor, as a share of the ms-ssim loss (any other distortion)"""
     ema_decay: float = 0.0
     """0: none; else evaluate an exponential moving average"""
     checkpoint_every: int = 500
@@ -156,7 +158,8 @@ class TrainConfig:
             require(value is None or value > 0, f"{name} must be positive, got {value}")
         require(0 <= self.single_rate <= 1, f"single_rate is a share of the steps, 0 .. 1, got {self.single_rate}")
         require(0 <= self.warmup_mse <= 1, f"warmup_mse is a share of the steps, 0 .. 1, got {self.warmup_mse}")
-        require(self.anchor_mse >= 0, f"anchor_mse must not be negative, got {self.anchor_mse}")
+        require(min(self.anchor_mse, self.anchor_ms_ssim) >= 0,
+                f"anchor_mse and anchor_ms_ssim must not be negative, got {self.anchor_mse}, {self.anchor_ms_ssim}")
         require(0 <= self.ema_decay < 1, f"ema_decay must be in 0 .. 1, got {self.ema_decay}")
         require(self.label is None or re.fullmatch(r"[A-Za-z0-9][\w .+-]{0,63}", self.label, re.ASCII) is not None,
                 f"label must be at most 64 letters, digits, blanks, . + - or _, got '{self.label}'")

@@ -16,6 +16,8 @@ from lic.codecs import Codec, Header
 from lic.codecs.build import codec_card, middle
 from lic.data.crops import Batch
 from lic.distortions import MSE_SCALE, Distortion, mse
+from lic.distortions.ms_ssim import CARD as MS_SSIM
+from lic.distortions.ms_ssim import ms_ssim_distance
 from lic.settings.stages import value_at
 from lic.settings.train import TrainConfig
 from lic.training.optimizers import build_optimizer
@@ -111,9 +113,19 @@ class CodecTraining(pl.LightningModule):
         bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
         distortion = self.distortion(output.reconstruction, image).mean() if is_past_warmup else squared
         scale = self.distortion.scale if is_past_warmup else MSE_SCALE
-        anchor = self.config.anchor_mse * MSE_SCALE * squared if self.has_own_distortion else 0.0
-        total = bpp + lmbda * (scale * distortion + anchor * is_past_warmup)
+        anchor = self._anchor(output.reconstruction, image, squared) if is_past_warmup else 0.0
+        total = bpp + lmbda * (scale * distortion + anchor)
         return Loss(total, bpp, distortion, squared.detach())
+
+    def _anchor(self, reconstruction: Tensor, image: Tensor, squared: Tensor) -> Tensor | float:
+        """Return what holds the reconstruction to the pixels and their structure; nothing where mse is trained for."""
+        config = self.config
+        anchor: Tensor | float = 0.0
+        if self.has_own_distortion and config.anchor_mse:
+            anchor = anchor + config.anchor_mse * MSE_SCALE * squared
+        if self.has_own_distortion and config.anchor_ms_ssim:
+            anchor = anchor + config.anchor_ms_ssim * MS_SSIM.scale * ms_ssim_distance(reconstruction, image).mean()
+        return anchor
 
     @property
     def leaves_gains_aside(self) -> bool:

@@ -19,6 +19,7 @@ from lic.codecs import build_codec, load_codec
 from lic.data.imagenet import read_imagenet
 from lic.demo.scenes import scenes_root
 from lic.distortions import MSE_SCALE, build_distortion, with_backbones
+from lic.distortions.ms_ssim import ms_ssim_distance
 from lic.evaluation.rate_task import RateTask
 from lic.printing import Console
 from lic.settings.evaluate import TrainingEvalConfig
@@ -137,6 +138,22 @@ def test_loss_is_the_documented_sum(distortion: str, warmup_mse: float) -> None:
             distance = training.distortion(output.reconstruction, image).mean()
             expected = output.bpp.mean() + 0.02 * (training.distortion.scale * distance + 0.1 * MSE_SCALE * squared)
     torch.testing.assert_close(loss.total, expected)
+
+
+def test_an_anchor_of_structure() -> None:
+    """Beside the pixels'; none of it during the warm-up, nor where mse is trained for."""
+    image = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    settings: dict[str, Any] = {"distortion": "mlclipsim", "lmbda": 0.02, "anchor_mse": 0.0}
+    with torch.no_grad():
+        plain, anchored = (module(**settings, warmup_mse=0.0, anchor_ms_ssim=share).eval() for share in (0.0, 0.75))
+        structure = ms_ssim_distance(anchored.codec(image).reconstruction, image).mean()
+        losses = [training.rate_distortion(image, 0).total for training in (plain, anchored)]
+        torch.testing.assert_close(losses[1] - losses[0], 0.02 * 0.75 * 600 * structure, rtol=1e-3, atol=1e-4)
+        for others in ({"warmup_mse": 0.5}, {"distortion": "mse"}):
+            pair = [module(**settings | others, anchor_ms_ssim=share).eval() for share in (0.0, 0.75)]
+            assert len({float(training.rate_distortion(image, 0).total) for training in pair}) == 1
+    with pytest.raises(ValueError, match="anchor_ms_ssim must not be negative"):
+        TrainConfig(anchor_ms_ssim=-0.1)
 
 
 @pytest.mark.parametrize(("init", "at_start", "halfway"), [(None, 1, 1), ("codec.safetensors", 1 / 200, 0.5)])
