@@ -82,7 +82,8 @@ def tables() -> Iterator[str]:
 def _photo_codecs() -> str:
     columns = []
     for folder, quality in PHOTO_JUDGES:
-        mse, *others = load(f"photo_codecs/{folder}", *SHIPPED, "mbt2018-mean-vbr-ms-ssim", "jpeg", "webp", "avif")
+        others = ("mbt2018-mean-vbr-mlclipsim-ms-ssim", "mbt2018-mean-vbr-ms-ssim", "jpeg", "webp", "avif")
+        mse, *others = load(f"photo_codecs/{folder}", *SHIPPED, *others)
         lines = markdown_bd_rates(mse, [mse, *others], [quality]).splitlines()[2:]
         columns.append([line.strip("| ").split(" | ") for line in lines])
     names = [name for name, _ in columns[0]]
