@@ -50,15 +50,12 @@ done(time.perf_counter() - start)
 """
 
 EVALUATION = """
-import tempfile
 from lic.evaluation.run import evaluate
 from lic.settings.evaluate import EvalConfig
 from lic.settings.tracking import WandbConfig
-settings = json.loads(sys.argv[1])
-with tempfile.TemporaryDirectory() as folder:
-    start = time.perf_counter()
-    config = EvalConfig(baseline=[], output=folder, wandb=WandbConfig(mode="disabled"), **settings)
-    evaluate(config, Console(quiet=True))
+config = EvalConfig(baseline=[], wandb=WandbConfig(mode="disabled"), **json.loads(sys.argv[1]))
+start = time.perf_counter()
+evaluate(config, Console(quiet=True))
 done(time.perf_counter() - start)
 """
 
@@ -106,6 +103,12 @@ def measure(code: str, *arguments: object, processes: int = 1) -> dict[str, floa
     return found
 
 
+def measure_evaluation(settings: dict[str, object], processes: int = 1) -> dict[str, float]:
+    """Return what an evaluation takes, in a folder that its processes share."""
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(EVALUATION, json.dumps(settings | {"output": folder}), processes=processes)
+
+
 def row(*cells: object) -> None:
     """Print a row of a table."""
     print("|", " | ".join(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in cells), "|", flush=True)
@@ -134,8 +137,7 @@ def sizes(folder: Path) -> None:
         settings: dict[str, object] = {"data_root": str(place), "checkpoint": ["checkpoints/photos/codecs/*-mse*"],
                                        "lmbda": [0.0067], "metric": ["psnr", "ms-ssim"]}  # fmt: skip
         (place / "image.lic").unlink()
-        found = measure(EVALUATION, json.dumps(settings))
-        tiled = measure(EVALUATION, json.dumps(settings | {"tile": TILE}))
+        found, tiled = measure_evaluation(settings), measure_evaluation(settings | {"tile": TILE})
         row(*cells, found["seconds"], round(found["mib"]), round(tiled["mib"]))
 
 
@@ -160,9 +162,11 @@ def points(_: Path) -> None:
         (50, 1, 1, 1), (100, 1, 1, 1), (200, 1, 1, 1), (100, 2, 1, 1), (100, 4, 1, 1), (100, 2, 2, 1), (100, 2, 3, 1),
         (200, 4, 3, 1), (200, 4, 3, 2),
     ):  # fmt: skip
-        settings = {"checkpoint": codec, "lmbda": [0.01, 0.02, 0.04, 0.08][:lmbdas], "task": tasks[:number],
-                    "limit": images, "metric": ["psnr"], "device": "cpu"}  # fmt: skip
-        found = measure(EVALUATION, json.dumps(settings), processes=processes)
+        settings: dict[str, object] = {
+            "checkpoint": codec, "lmbda": [0.01, 0.02, 0.04, 0.08][:lmbdas], "task": tasks[:number], "limit": images,
+            "metric": ["psnr"], "device": "cpu",
+        }  # fmt: skip
+        found = measure_evaluation(settings, processes)
         row(images, lmbdas, number, processes, found["seconds"])
 
 

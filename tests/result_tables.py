@@ -142,7 +142,7 @@ def reliability() -> str:
 def scaling() -> list[str]:
     """Return the tables of docs/scaling.md."""
     texts = [(RESULTS / "benchmarks" / f"{name}.md").read_text(encoding="utf-8") for name in ("data", "growth")]
-    return [table + "\n" for text in texts for table in re.findall(r"(?:^\|.*\|$\n?)+", text, re.M)]
+    return [table.rstrip() + "\n" for text in texts for table in re.findall(r"(?:^\|.*\|$\n?)+", text, re.M)]
 
 
 def _speed() -> str:

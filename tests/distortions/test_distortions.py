@@ -218,6 +218,17 @@ def test_autocast_does_not_round(name: DistortionName) -> None:
         assert distortion(noisy(image).bfloat16(), image).dtype == torch.float32
 
 
+@pytest.mark.parametrize(("height", "width"), [(180, 200), (301, 263)])
+def test_ms_ssim_of_large_images_in_strips(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    image[1] = torch.nn.functional.avg_pool2d(image[1], 5, 1, 2)
+    with torch.no_grad():
+        whole = ms_ssim_distance(noisy(image), image)
+        monkeypatch.setattr("lic.distortions.ms_ssim.LARGE_PIXELS", 1000)
+        monkeypatch.setattr("lic.distortions.ms_ssim.STRIP_ROWS", 64)
+        assert torch.allclose(ms_ssim_distance(noisy(image), image), whole, rtol=0, atol=1e-6)
+
+
 def test_ms_ssim_distance_of_grey_and_colour() -> None:
     grey = quantise(noise_image(0, 176, 176)[:, :1])
     value = ms_ssim_distance(noisy(grey).expand(-1, 3, -1, -1), grey.expand(-1, 3, -1, -1))
