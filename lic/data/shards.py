@@ -67,12 +67,15 @@ class Shards:
         """Return an image."""
         shard, offset, num_bytes = self._find(index)
         name = f"{self.urls[shard]}: the image at byte {offset}"
-        with local(self.urls[shard]).open("rb") as file:
-            try:
+        path = local(self.urls[shard])
+        try:
+            with path.open("rb") as file:
                 header = _header(file, offset)
-            except tarfile.TarError as error:
-                raise UnreadableImage(f"cannot read {name}: no tar header there ({error})") from error
-            content = file.read(num_bytes)
+                content = file.read(num_bytes)
+        except tarfile.TarError as error:
+            raise UnreadableImage(f"cannot read {name}: no tar header there ({error})") from error
+        except OSError as error:
+            raise UnreadableImage(f"cannot read {name}: {error.strerror or error}") from error
         if header.size != num_bytes or len(content) < num_bytes:
             raise UnreadableImage(f"cannot read {name}: it is cut off, or the index is another shard's")
         return read_pixels(f"{self.urls[shard]}: {header.name}", content=content, is_fast=True)

@@ -197,6 +197,10 @@ def test_a_damaged_member_is_named_and_skipped(shards: Path) -> None:
     with pytest.raises(UnreadableImage, match=r"000001.tar: the image at byte .* no tar header there"):
         source.read(start + 5)
     assert source.name(start + 2).endswith(f"000001.tar: {name}") and "at byte" in source.name(start + 5)
+    (shards / "000000.tar").unlink()
+    with pytest.raises(UnreadableImage, match=r"000000.tar: the image at byte \d+: No such file"):
+        source.read(0)
+    assert "000000.tar: the image at byte" in source.name(0)
     crop = Crops(source)[next(iter(StepSampler(source.groups, 1, [(0, 32.0)], 0)))[0]._replace(image=start + 2)]
     assert crop.unreadable == start + 2
 
