@@ -1,10 +1,12 @@
 """The same work on many items, in this process or in several."""
 
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_all_start_methods, get_context
+from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 import torch
@@ -33,7 +35,7 @@ def outcomes_of(
     num_threads = max(1, torch.get_num_threads() // jobs)
     context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
     context.set_forkserver_preload([__name__])  # torch is imported once, not by every worker
-    executor = ProcessPoolExecutor(min(jobs, len(items)), context, torch.set_num_threads, (num_threads,))
+    executor = ProcessPoolExecutor(min(jobs, len(items)), context, _begin, (num_threads,))
     try:
         yield from _start(executor, work, items)
     except BrokenProcessPool as error:
@@ -44,6 +46,19 @@ def outcomes_of(
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _begin(num_threads: int) -> None:
+    """Make a worker ready; it ends with the process that started it, whose kill -9 it would outlive else."""
+    torch.set_num_threads(num_threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None, "a worker has one"
+    parent.join()
+    os._exit(1)
 
 
 def _start(

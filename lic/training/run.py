@@ -249,10 +249,21 @@ def fit(module: CodecTraining, images: Source, folder: Path, callbacks: list[pl.
     except JudgingStopped:
         return  # LastCheckpoint knows
     except RuntimeError as error:
-        if not (is_distributed and re.search("gloo|NCCL", str(error))):
-            raise
-        raise ValueError(f"process {trainer.global_rank} of {trainer.world_size} lost another one, which ended; "
-                         "--resume goes on from the run's last.ckpt") from error
+        if lost := _lost(str(error), trainer):
+            last = folder / "last.ckpt"  # of the run on rank 0 only
+            way = f"--resume {last} goes on" if last.exists() else "--resume goes on from last.ckpt, if it had one yet"
+            raise ValueError(f"{lost}; {way}") from error
+        raise
+
+
+def _lost(message: str, trainer: pl.Trainer) -> str | None:
+    """Return which other process ended, if that is what torch says; a worker's end may be told in any line of ours."""
+    if worker := re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed|exited)", message):
+        return (f"the worker that read images, process {worker[1]}, ended early, probably for lack of memory; "
+                "--num_workers 0 needs least")  # fmt: skip
+    if trainer.world_size > 1 and re.search("gloo|NCCL", message):
+        return f"process {trainer.global_rank} of {trainer.world_size} lost another one, which ended"
+    return None
 
 
 class _Loader(pl.LightningDataModule):

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -383,3 +385,26 @@ def test_what_a_resumed_run_may_change_and_what_it_keeps(tmp_path: Path) -> None
     recorded = yaml.safe_load((folder / "config.yaml").read_text())
     assert (recorded["clip_norm"], recorded["trainer"]["max_steps"]) == (0.5, 4)
     assert recorded["warmup_mse"] == 0.25, "the warm-up was one step long, and is over"
+
+
+@pytest.mark.parametrize("checkpoint_every", [1, 1000])
+def test_a_worker_that_dies_is_named(checkpoint_every: int, tmp_path: Path) -> None:
+    config = replace(SMALL_TRAINING, num_workers=1, checkpoint_every=checkpoint_every, name="run",
+                     trainer=replace(SMALL_TRAINING.trainer, max_steps=100_000), output=str(tmp_path))  # fmt: skip
+    killed: list[int] = []
+
+    def kill() -> None:
+        logs = tmp_path / "run/logs-1/metrics.csv"
+        while not logs.exists():  # a step was made
+            time.sleep(0.1)
+        killed.extend(process.pid for process in active_children() if process.pid)
+        os.kill(killed[0], signal.SIGKILL)
+
+    Thread(target=kill, daemon=True).start()
+    with pytest.raises(ValueError, match="ended early, probably for lack of memory; --num_workers 0 needs") as info:
+        train(config, Console(quiet=True))
+    assert f"process {killed[0]}," in str(info.value)
+    last = tmp_path / "run/last.ckpt"
+    assert (f"--resume {last} goes on" in str(info.value)) == (checkpoint_every == 1) == last.exists()
+    if last.exists():
+        assert load_codec(last).header.steps > 0
