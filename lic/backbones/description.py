@@ -36,7 +36,7 @@ from torchvision.transforms import functional
 from lic.embedded import embedded
 from lic.settings import require
 
-Kind = Literal["classification", "detection", "instances", "semantic"]
+Kind = Literal["classification", "detection", "instances", "semantic", "vlm"]
 Output = Literal["class logits", "semantic logits", "yolox boxes", "boxes"]
 KIND_OF: dict[Output, Kind] = {
     "class logits": "classification", "semantic logits": "semantic", "yolox boxes": "detection",

@@ -3,11 +3,15 @@
     network = build_network("onnx:yolox_nano_coco80_416.onnx", None, torch.device("cpu"))
     network(image)[0]["boxes"]
 
+`hf:NAME` and `hf:FOLDER` are vision-language models, through transformers (lic/backbones/vlm.py).
+
 A name that torchvision and timm share is torchvision's; `timm:resnet50` is timm's. `timm:FILE.safetensors` and
 `onnx:FILE.onnx` are described by a YAML of the same stem (lic/backbones/description.py). `demo:vit` is one of the demo
-world's: its default `classifier`, `detector` and `segmenter`, or one of another family.
+world's: its default `classifier`, `detector`, `segmenter` and `reader`, or one of another family.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +23,10 @@ from torchvision.models import list_models
 from lic.backbones.description import Kind
 from lic.backbones.onnx import OnnxNetwork
 from lic.backbones.published import TorchNetwork, build_timm, build_timm_file, build_torchvision, check_name
+from lic.backbones.vlm import build_vlm, weights_digest
 from lic.demo.networks import load_demo_classifier, load_demo_detector, load_demo_segmenter
 from lic.demo.other_networks import VoterName, load_voter
+from lic.demo.reader import load_scene_reader, to_answer, to_words
 
 __all__ = ["NOUN", "Kind", "Network", "build_network", "demo_network"]
 
@@ -29,10 +35,13 @@ NOUN: dict[Kind, str] = {
     "detection": "a detector",
     "instances": "an instance segmenter",
     "semantic": "a semantic segmenter",
+    "vlm": "a vision-language model",
 }
 """What a network of each kind is called."""
 
-_DEMO: dict[str, Kind] = {"classifier": "classification", "detector": "detection", "segmenter": "semantic"}
+_DEMO: dict[str, Kind] = {
+    "classifier": "classification", "detector": "detection", "segmenter": "semantic", "reader": "vlm"
+}  # fmt: skip
 _OTHER_FAMILIES: dict[VoterName, Kind] = {
     "mobilenet": "classification", "vit": "classification", "ssd": "detection", "unet": "semantic"
 }  # fmt: skip
@@ -60,6 +69,7 @@ class Network(Protocol):
         detection: {"boxes": (n, 4) as x0 y0 x1 y1 in the image's pixels, "scores": (n,), "labels": (n,)}.
         instances: the same and "masks": (n, H, W) bool.
         semantic: the class by pixel, (H, W) uint8.
+        vlm: what answers questions about the image, one answer each: `lic.backbones.vlm.Reader`.
         """
         ...
 
@@ -68,7 +78,8 @@ def build_network(spec: str, weights: str | None, device: torch.device) -> Netwo
     """Return a network.
 
     Args:
-        spec: torchvision's or timm's name, `onnx:FILE.onnx`, `timm:NAME`, `timm:FILE.safetensors` or `demo:NAME`.
+        spec: torchvision's or timm's name, `onnx:FILE.onnx`, `timm:NAME`, `timm:FILE.safetensors`, `hf:NAME` or
+            `demo:NAME`.
         weights: a local .safetensors, .pth or .pt file for a name; None for the published ones.
         device: where it runs (ONNX files: always the processor).
 
@@ -76,13 +87,15 @@ def build_network(spec: str, weights: str | None, device: torch.device) -> Netwo
         ValueError: in one line: unknown name, wrong or missing file, weights that cannot be downloaded.
     """
     source, _, rest = spec.partition(":")
-    is_file = source in ("onnx", "demo") or (source == "timm" and rest.endswith(".safetensors"))
+    is_file = source in ("onnx", "demo", "hf") or (source == "timm" and rest.endswith(".safetensors"))
     if is_file and weights is not None:
         raise ValueError(f"{spec} holds its weights itself; give no --network_weights for it (or '-')")
     if source == "demo":
         return _demo_network_named(rest, device)
     if source == "onnx":
         return OnnxNetwork(Path(rest))
+    if source == "hf":
+        return build_vlm(rest, device)
     if is_file:
         return build_timm_file(Path(rest), device)
     if source == "timm":
@@ -122,6 +135,8 @@ def demo_network(kind: Kind, device: torch.device) -> Network:
             network = _DemoInstances()
         case "semantic":
             network = load_demo_segmenter()
+        case "vlm":
+            return _DemoReader(device)
     return TorchNetwork(f"demo-{kind}", kind, network, None, None, "", device)
 
 
@@ -131,6 +146,27 @@ def _demo_network_named(name: str, device: torch.device) -> Network:
             return TorchNetwork(f"demo-{name}", kind, load_voter(other), None, None, "", device)
     check_name(name, [*_DEMO, *_OTHER_FAMILIES], "network of the demo scenes")
     return demo_network(_DEMO[name], device)
+
+
+class _DemoReader:
+    """The demo world's reader behind the fields of `Network`; it looks at each image once."""
+
+    name = "demo-vlm"
+    kind: Kind = "vlm"
+    classes: tuple[str, ...] | None = None
+
+    def __init__(self, device: torch.device) -> None:
+        self.network, self.device = load_scene_reader(), device
+        self.fingerprint = weights_digest(self.network, self.name)
+        self.network.to(device)
+
+    def __call__(self, image: Tensor) -> list[Callable[[Sequence[str]], list[str]]]:
+        """Return what answers questions about each image."""
+        return [partial(self._answer, one) for one in self.network.look(image.to(self.device)).split(1)]
+
+    def _answer(self, scene: Tensor, questions: Sequence[str]) -> list[str]:
+        logits = self.network.reply(scene.expand(len(questions), -1, -1, -1), to_words(questions).to(self.device))
+        return [to_answer(*each) for each in zip(logits, questions, strict=True)]
 
 
 class _DemoInstances(nn.Module):

@@ -4,7 +4,8 @@ Seven of eight batches are pieces of scenes with captions of what they show, and
 and textures out. Trained on whole scenes and whole captions a CLIP retrieves better, but its layers follow colour and
 noise, and a codec that is trained against it serves the tasks no better than one for mse (docs/experiments.md).
 
-What the demo world's embedding voters learn: a scene's attributes, or that two views show the same scene.
+What the demo world's embedding voters learn: a scene's attributes, or that two views show the same scene. What its
+reader learns: the answers to questions about scenes.
 """
 
 from typing import NamedTuple
@@ -17,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, mse_loss, pad, relu
 
 from lic.demo.arrays import SceneArrays, clip_input, to_images
-from lic.demo.drawing import COLOURS, SCENE_PX, SIZES, TEXTURES
+from lic.demo.drawing import COLOURS, SCENE_PX, SHAPES, SIZES, TEXTURES
 from lic.demo.networks import demo_tokenize
 from lic.demo.other_networks import Embedder
+from lic.demo.questions import COLOUR, HOW_MANY, WHERE, is_there, parse_caption
+from lic.demo.reader import ANSWERS, SceneReader, to_words
 
 PIECE_PX = 64
 PIECE_SHARE = 7 / 8
@@ -138,6 +141,31 @@ def vicreg_loss(network: nn.Module, images: Tensor, rng: np.random.Generator) ->
     spread = torch.stack([relu(1 - (z.var(0) + 1e-4).sqrt()).mean() for z in (first, second)]).sum()
     shared = torch.stack([_covariance(z) for z in (first, second)]).sum()
     return INVARIANCE * mse_loss(first, second) + VARIANCE * spread / 2 + COVARIANCE * shared
+
+
+def reader_loss(network: nn.Module, images: Tensor, scenes: SceneArrays, rng: np.random.Generator) -> Tensor:
+    """Cross entropy of the answers to five kinds of questions about each scene, and of the shape at each place."""
+    assert isinstance(network, SceneReader)
+    maps = network.look(images)
+    asked = [(i, *each) for i, caption in enumerate(scenes.captions) for each in draw_questions(str(caption), rng)]
+    rows, questions, right = zip(*asked, strict=True)
+    logits = network.reply(maps[list(rows)], to_words(questions)).float()
+    answers = cross_entropy(logits, torch.tensor([ANSWERS.index(word) for word in right]))
+    shapes = torch.from_numpy(scenes.masks[:, 4::8, 4::8].astype(np.int64))
+    return answers + cross_entropy(network.shapes(maps).float(), shapes)
+
+
+def draw_questions(caption: str, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Return questions about a scene and what is right: of a shape that is there, of one that is not, how many, and
+    colour and place of a shape of which there is one."""
+    objects = parse_caption(caption)
+    shapes = [each.shape for each in objects]
+    absent = rng.choice([shape for shape in SHAPES if shape not in shapes])
+    found = [(is_there(rng.choice(shapes)), "yes"), (is_there(absent), "no"), (HOW_MANY, str(len(objects)))]
+    if single := [each for each in objects if shapes.count(each.shape) == 1]:
+        one, other = (single[i] for i in rng.integers(len(single), size=2))
+        found += [(COLOUR.format(one.shape), one.colour), (WHERE.format(other.shape), other.place)]
+    return found
 
 
 def _covariance(embeddings: Tensor) -> Tensor:

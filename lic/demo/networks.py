@@ -1,4 +1,6 @@
-"""The demo world's four small frozen networks: a CLIP pair, a classifier, a detector and a segmenter.
+"""The demo world's small frozen networks: a CLIP pair, a classifier, a detector and a segmenter.
+
+A fifth, the reader, is in lic/demo/reader.py.
 
 They are trained from nothing by `python -m lic demo-networks` and read from checkpoints/demo/ (or
 `$LIC_CHECKPOINTS/demo/`). All come back frozen, in eval mode and float32, and take scenes (N, 3, 128, 128), RGB in
@@ -31,7 +33,7 @@ from torchvision.transforms import v2
 
 from lic.embedded import embedded
 
-NetworkName = Literal["clip", "classifier", "detector", "segmenter"]
+NetworkName = Literal["clip", "classifier", "detector", "segmenter", "reader"]
 NUM_SHAPES = 10
 IMAGE_PX = 128
 IMAGE_MEAN, IMAGE_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from lic.demo.arrays import SceneArrays, clip_input, to_images
-from lic.demo.losses import attribute_targets, draw_view, split_attributes
+from lic.demo.losses import attribute_targets, draw_questions, draw_view, split_attributes
 from lic.demo.networks import NetworkName, demo_tokenize
 from lic.demo.other_networks import Embedder, VoterName
+from lic.demo.reader import ANSWERS, SceneReader, to_words
 
 BATCH = 50
 
@@ -35,6 +36,9 @@ def score_network(name: NetworkName | VoterName, network: nn.Module, scenes: Sce
             case "segmenter" | "unet":
                 guesses = torch.cat([network(part).argmax(dim=1) for part in _batches(scenes)])
                 return {"mIoU": _mean_iou(guesses.numpy(), scenes.masks)}
+            case "reader":
+                assert isinstance(network, SceneReader)
+                return {"right answers": _right_answers(network, scenes)}
             case "regnet":
                 return {"retrieval of the other view": _view_retrieval(network, scenes)}
             case "convnext":
@@ -79,6 +83,17 @@ def _attributes(network: Embedder, scenes: SceneArrays) -> dict[str, float]:
     overlap = box_iou(box, targets.box).diagonal()
     told = {"colour": colour.argmax(1) == targets.colour, "texture": texture.argmax(1) == targets.texture}
     return {**{name: float(hits.float().mean()) for name, hits in told.items()}, "box IoU": float(overlap.mean())}
+
+
+def _right_answers(network: SceneReader, scenes: SceneArrays) -> float:
+    """The share of right answers to five kinds of questions about each scene, of all words that it knows."""
+    rng, hits = np.random.default_rng(0), list[bool]()
+    maps = torch.cat([network.look(part) for part in _batches(scenes)])
+    for i, caption in enumerate(scenes.captions):
+        questions, right = zip(*draw_questions(str(caption), rng), strict=True)
+        logits = network.reply(maps[[i] * len(questions)], to_words(questions))
+        hits += [ANSWERS[best] == word for best, word in zip(logits.argmax(1).tolist(), right, strict=True)]
+    return float(np.mean(hits))
 
 
 def _box_ap50(network: nn.Module, scenes: SceneArrays) -> float:

@@ -24,14 +24,15 @@ from lic.demo import networks as demo
 from lic.demo import other_networks as voters
 from lic.demo.arrays import SceneArrays, jpeg_compressed, to_images
 from lic.demo.drawing import WORLD_SEED
-from lic.demo.losses import attribute_loss, clip_loss, vicreg_loss
+from lic.demo.losses import attribute_loss, clip_loss, reader_loss, vicreg_loss
 from lic.demo.networks import NetworkName
 from lic.demo.other_networks import VoterName
+from lic.demo.reader import build_scene_reader
 from lic.demo.scores import score_network
 from lic.device import pick_precision
 from lic.printing import Console, Words
 
-NAMES: tuple[NetworkName, ...] = ("clip", "classifier", "detector", "segmenter")
+NAMES: tuple[NetworkName, ...] = ("clip", "classifier", "detector", "segmenter", "reader")
 VOTERS: tuple[VoterName, ...] = ("mobilenet", "regnet", "vit", "ssd", "unet", "convnext")
 NUM_SCENES = 20480
 SEED = 0
@@ -140,11 +141,16 @@ def _vicreg_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generato
     return vicreg_loss(network, to_images(batch.images), rng)
 
 
+def _reader_loss(network: nn.Module, batch: SceneArrays, rng: np.random.Generator) -> Tensor:
+    return reader_loss(network, to_images(batch.images), batch, rng)
+
+
 RECIPES: dict[NetworkName | VoterName, Recipe] = {
     "clip": Recipe(demo.build_demo_clip, clip_loss, 3000, 128, 2e-3, 0.1),
     "classifier": Recipe(demo.build_demo_classifier, _classifier_loss, 2700, 64, 4e-3, 0.05),
     "detector": Recipe(demo.build_demo_detector, _detector_loss, 2700, 32, 2e-3, 0.05),
     "segmenter": Recipe(demo.build_demo_segmenter, _segmenter_loss, 2000, 32, 4e-3, 0.05),
+    "reader": Recipe(build_scene_reader, _reader_loss, 2400, 32, 3e-3, 0.05),
     "mobilenet": Recipe(voters.build_mobilenet, _classifier_loss, 900, 32, 4e-3, 0.05),
     "regnet": Recipe(voters.build_regnet, _vicreg_loss, 1500, 64, 2e-3, 0.05),
     "vit": Recipe(voters.build_vit, _classifier_loss, 2500, 64, 1e-3, 0.1),

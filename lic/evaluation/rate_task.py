@@ -17,6 +17,7 @@ from lic.curves.facts import METRICS
 from lic.curves.naming import Curve, file_stems
 from lic.curves.results import Point, Results, check_scores, read_environment, task_of
 from lic.demo.scenes import cache_folder
+from lic.evaluation.answers import write_answers
 from lic.evaluation.baselines import PillowCoder, quality_for_bpp
 from lic.evaluation.coders import Coder
 from lic.evaluation.evaluate import (
@@ -34,6 +35,7 @@ from lic.images import UnreadableImage, read_image
 from lic.printing import Console, Words
 from lic.settings.names import BaselineName
 from lic.tasks import Task, facts_by_task
+from lic.tasks.questions import Questions
 
 NUM_SAMPLES = 6
 """Images whose reconstructions are kept for the report and W&B."""
@@ -99,6 +101,7 @@ class RateTask:
         self._stems |= zip(found, file_stems(found), strict=True)
         ceiling = {} if self.shard.rank else self.ceiling
         self._write_originals()
+        self._write_answers(self.originals, "original")
         self.shard.barrier()  # before anybody looks which samples there are
         points: dict[Curve, list[Point]] = {}
         for coder, curve in zip(coders, curves, strict=True):
@@ -106,34 +109,42 @@ class RateTask:
             if self.shard.rank == 0:
                 point = average(coder, records, *self._scores(records))
                 points.setdefault(curve, []).append(point)
+                self._write_answers(records, self._stems[curve], _setting(coder))
         networks: dict[str, list[str]] = {}
         for task in self.tasks:
             networks.setdefault(task_of(task.name), []).append(task.network)
         command, facts = command_line(), facts_by_task(self.tasks)
+        readers = {task.name: task.particulars for task in self.tasks if isinstance(task, Questions)}
+        config = self.config | ({"readers": readers} if readers else {})
         own = {name: metric for name, metric in self.measures.metrics.items() if name not in METRICS}
         metrics = {name: facts_of_metric(metric) for name, metric in own.items()}
         return [
             Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
-                    command, self.config, curve.label, curve.seed, facts, metrics)
+                    command, config, curve.label, curve.seed, facts, metrics)
             for curve, group in points.items()
         ]  # fmt: skip
 
     def _evaluate(self, coder: Coder, curve: Curve) -> list[Record]:
         key = records_key(self.images, coder.fingerprint, self._measures_fingerprint, *self._judges)
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
-        place = self._place(curve, coder)
+        place = self.place(curve, coder)
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
             return evaluate(coder, self._batches, self.tasks, self.measures, records, self.shard, progress, samples)
 
-    def _place(self, curve: Curve, setting: Coder | Point) -> Path:
-        name = f"q{setting.quality}" if setting.lmbda is None else f"lmbda-{setting.lmbda:g}"
-        return self._samples / self._stems[curve] / name
+    def _write_answers(self, records: Sequence[Record], *names: str) -> None:
+        if self.folder and self.shard.rank == 0:
+            predictions = dict(zip(self.images, (record.predictions for record in records), strict=True))
+            write_answers(self.tasks, predictions, self.folder.joinpath("answers", *names))
+
+    def place(self, curve: Curve, setting: Coder | Point) -> Path:
+        """Return the folder of an operating point's reconstructions."""
+        return self.samples / self._stems[curve] / _setting(setting)
 
     def sample_files(self, curve: Curve, point: Point) -> list[tuple[Path, Path]]:
         """Return the files of each sampled original and of what a codec of the latest results made of it."""
-        place = self._place(curve, point)
-        return [(self._samples / "original" / name, place / name) for name in self.sampled.values()]
+        place = self.place(curve, point)
+        return [(self.samples / "original" / name, place / name) for name in self.sampled.values()]
 
     @property
     def _judges(self) -> list[str]:
@@ -148,7 +159,8 @@ class RateTask:
         return plan_batches(self.images)
 
     @property
-    def _samples(self) -> Path:
+    def samples(self) -> Path:
+        """The folder of reconstructions, a folder for each codec, and of `original`."""
         return (self.folder or Path()) / "samples"
 
     @property
@@ -187,16 +199,16 @@ class RateTask:
         """Write the sampled originals with their predictions, and what the predictions' ids mean."""
         if not self.sampled or self.shard.rank:
             return
-        key, marker = records_key(self.images, *self._judges), self._samples / "key"
+        key, marker = records_key(self.images, *self._judges), self.samples / "key"
         if not marker.is_file() or marker.read_text() != key:  # of other images, or judged by others
-            shutil.rmtree(self._samples, ignore_errors=True)
-            self._samples.mkdir(parents=True)
+            shutil.rmtree(self.samples, ignore_errors=True)
+            self.samples.mkdir(parents=True)
             write_file(key, marker)
         for path, record in zip(self.images, self.originals, strict=True):
             if path in self.sampled:
-                write_sample(self._samples / "original" / self.sampled[path], read_image(path), record)
+                write_sample(self.samples / "original" / self.sampled[path], read_image(path), record)
         names = {task.name: task.classes for task in self.tasks}
-        write_file(json.dumps(names, indent=1), self._samples / "classes.json")
+        write_file(json.dumps(names, indent=1), self.samples / "classes.json")
 
     def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
         """Return each of Pillow's baselines at the quality whose rate on these images is nearest to a rate."""
@@ -217,6 +229,11 @@ class RateTask:
         with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
             bar = bars.add_task(name, total=len(self.images))
             yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+def _setting(setting: Coder | Point) -> str:
+    """Return the name of a folder for an operating point."""
+    return f"q{setting.quality}" if setting.lmbda is None else f"lmbda-{setting.lmbda:g}"
 
 
 def _describe(coder: Coder) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import glob
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -15,6 +16,7 @@ from lic.curves.table import print_bd_rates, print_drops, print_results
 from lic.device import pick_device
 from lic.evaluation.baselines import baseline_coders
 from lic.evaluation.coders import Coder, LearnedCoder
+from lic.evaluation.exported import check_export, export
 from lic.evaluation.plan import place, plan_evaluation
 from lic.evaluation.rate_task import NUM_SAMPLES, RateTask
 from lic.evaluation.records import join_processes
@@ -22,6 +24,7 @@ from lic.evaluation.written import draw_grid, write_results
 from lic.printing import Console
 from lic.settings.evaluate import EvalConfig
 from lic.settings.metrics import MetricsConfig
+from lic.settings.names import HarnessName
 from lic.tracking.curves import log_evaluation
 
 
@@ -51,7 +54,9 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
     rate_tasks = plan_evaluation(
         config, MetricsConfig(config.mlclipsim), device, console, dataclasses.asdict(config), shard
     )
-    place(rate_tasks, Path(config.output), None if config.save_images else NUM_SAMPLES)
+    if config.export:
+        check_export(rate_tasks, config.limit)
+    place(rate_tasks, Path(config.output), None if config.save_images or config.export else NUM_SAMPLES)
     for rate_task in rate_tasks:
         _ = rate_task.ceiling  # whatever is wrong with networks or labels shows before the first image is coded
     judged: list[list[Results]] = []
@@ -62,6 +67,10 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
             paths = _publish(results, rate_task, console)
             files = checkpoint_files(checkpoints)
             log_evaluation(config.wandb, rate_task.config, results, paths, files, console)
+            if config.export:
+                harness, folder = config.export
+                points = export(cast(HarnessName, harness), Path(folder), rate_task, results)
+                console.print(f"exported for {harness}: {', '.join(map(str, points))}", soft_wrap=True)
     return judged
 
 

@@ -1,10 +1,11 @@
 """Settings of `lic eval`."""
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from lic.settings import require
 from lic.settings.metrics import MLCLIPSimConfig
-from lic.settings.names import DEFAULT_METRICS, BaselineName, GuestFile, MetricName, TaskName
+from lic.settings.names import DEFAULT_METRICS, BaselineName, GuestFile, HarnessName, MetricName, TaskName
 from lic.settings.tracking import WandbConfig
 
 
@@ -15,7 +16,7 @@ class JudgeConfig:
     task: list[TaskName | GuestFile] | None = None
     """tasks; default imagenet-cls, coco-det, voc-seg on the demo scenes, none on a folder of photographs"""
     network: list[str] | None = None
-    """of torchvision or timm, onnx:FILE.onnx, timm:FILE.safetensors, demo:vit; each judges what it fits; default one"""
+    """of torchvision, timm, onnx:FILE.onnx, timm:FILE.safetensors, hf:NAME, demo:vit; each judges what it fits"""
     network_weights: list[str] | None = None
     """local weights, one file for each network ('-': its published ones)"""
     data_root: str | None = None
@@ -60,6 +61,8 @@ class EvalConfig(JudgeConfig):
     """side in px of the tiles in which codecs transform large images, to bound memory; a multiple of 64"""
     save_images: bool = False
     """write the decoded images too"""
+    export: list[str] | None = None
+    """lmudata FOLDER or lmms-eval FOLDER: the decoded pictures with their questions, for VLMEvalKit or lmms-eval"""
     device: str = "auto"
     """cpu, cuda, ..."""
     wandb: WandbConfig = WandbConfig()
@@ -69,6 +72,10 @@ class EvalConfig(JudgeConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        harnesses = get_args(HarnessName)
+        require(self.export is None or (len(self.export) == 2 and self.export[0] in harnesses),
+                f"export takes a harness and a folder ({' FOLDER or '.join(harnesses)} FOLDER), "
+                f"got {' '.join(self.export or ['nothing'])}")
         require(self.tile is None or (self.tile > 0 and self.tile % 64 == 0),
                 f"tile must be a multiple of 64, got {self.tile}")
 

@@ -31,8 +31,9 @@ ReaderName = Literal["machines", "eyes"]
 DataName = Literal["scenes", "folder", "webdataset"]
 TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",
-    "consistency",
+    "pope", "seedbench", "textvqa", "consistency",
 ]  # fmt: skip
+HarnessName = Literal["lmudata", "lmms-eval"]
 BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "hm", "bpg"]
 OptimizerName = Literal["adam", "soap", "muon"]
 PrecisionName = Literal["auto", "32-true", "bf16-mixed"]

@@ -16,8 +16,11 @@ from lic.tasks.card import DEMO_DATASET, Make, Source, TaskCard, Verdict
 from lic.tasks.classification import FOLDER, IMAGENET
 from lic.tasks.consistency import CONSISTENCY
 from lic.tasks.detection import COCO_DET, COCO_SEG, VOC_DET
+from lic.tasks.pope import POPE
+from lic.tasks.seedbench import SEEDBENCH
 from lic.tasks.segmentation import CAMVID_SEG, COCO_SEMSEG, VOC_SEG
 from lic.tasks.task import Task
+from lic.tasks.textvqa import TEXTVQA
 
 __all__ = [
     "CARDS", "DEFAULT_TASKS", "DEMO_DATASET", "Facts", "Make", "Source", "Task", "TaskCard", "Verdict", "build_tasks",
@@ -27,7 +30,8 @@ __all__ = [
 DEFAULT_TASKS: tuple[TaskName, ...] = ("imagenet-cls", "coco-det", "voc-seg")
 """On the demo scenes, where none are named."""
 
-CARDS = (IMAGENET, FOLDER, COCO_DET, VOC_DET, COCO_SEG, COCO_SEMSEG, VOC_SEG, CAMVID_SEG, CONSISTENCY)
+CARDS = (IMAGENET, FOLDER, COCO_DET, VOC_DET, COCO_SEG, COCO_SEMSEG, VOC_SEG, CAMVID_SEG, POPE, SEEDBENCH, TEXTVQA,
+         CONSISTENCY)  # fmt: skip
 """The house's own; a test holds that `lic.settings.names.TaskName` lists them."""
 
 

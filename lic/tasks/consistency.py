@@ -136,8 +136,8 @@ def build_consistency(name: str, dataset: str, images: Sequence[Path], network: 
             return DetectionConsistency(name, dataset, images, network)
         case "semantic":
             return SegmentationConsistency(name, dataset, images, network)
-        case "instances":
-            raise AssertionError("consistency takes no instance segmenters")
+        case "instances" | "vlm":
+            raise AssertionError(f"consistency takes no network of kind {network.kind}")
         case _:
             assert_never(network.kind)
 

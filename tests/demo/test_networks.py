@@ -9,6 +9,7 @@ from torchvision.transforms.v2.functional import normalize
 from lic.demo import networks as demo
 from lic.demo.arrays import SceneArrays, draw_arrays
 from lic.demo.drawing import COLOURS, SHAPES, SIZES, TEXTURES, draw_scene
+from lic.demo.reader import load_scene_reader
 from lic.demo.scores import score_network
 
 IMAGES = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
@@ -17,6 +18,7 @@ LOADERS = {
     "classifier": demo.load_demo_classifier,
     "detector": demo.load_demo_detector,
     "segmenter": demo.load_demo_segmenter,
+    "reader": load_scene_reader,
 }
 
 
@@ -88,6 +90,7 @@ def test_missing_weights_say_where_and_how(tmp_path: Path, monkeypatch: pytest.M
         ("classifier", "top-1", 0.8),
         ("detector", "box AP50", 0.7),
         ("segmenter", "mIoU", 0.6),
+        ("reader", "right answers", 0.85),
     ],
 )
 def test_shipped_weights_know_held_out_scenes(

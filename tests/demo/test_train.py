@@ -14,6 +14,7 @@ from lic.demo.arrays import draw_arrays, jpeg_compressed
 from lic.demo.drawing import COLOURS, SHAPES, SIZES, TEXTURES
 from lic.demo.losses import PIECE_PX, _covariance, attribute_targets, cut_pieces, draw_view
 from lic.demo.other_networks import load_voter
+from lic.demo.reader import load_scene_reader
 from lic.demo.scores import _box_ap50, _mean_iou
 from lic.demo.train import NAMES, VOTERS
 
@@ -31,7 +32,8 @@ def test_two_steps_make_files_that_load(tmp_path: Path) -> None:
     main(["voters", *few])
     torch.set_num_threads(threads)
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted((*NAMES, *VOTERS))
-    load = (demo.load_demo_clip, demo.load_demo_classifier, demo.load_demo_detector, demo.load_demo_segmenter)
+    load = (demo.load_demo_clip, demo.load_demo_classifier, demo.load_demo_detector, demo.load_demo_segmenter,
+            load_scene_reader)  # fmt: skip
     for loader in load:
         loader(tmp_path)
     for name in VOTERS:
