@@ -1,7 +1,7 @@
 """Draw and tabulate results files, with BD-rates; seeds become one curve.
 
     python -m lic curves results/*.json
-    python -m lic curves results/*.json --output curves.png --reference jpeg --at_bpp 0.25 0.5
+    python -m lic curves results/*.json --output curves.png --reference jpeg --at_bpp 0.25 0.5 --fit mpeg
     python -m lic curves runs/kodak/*.json --curve compressai.json theirs.csv:Theirs --export runs/for_compressai
 
 A mistake is one line on stderr and exit code 2.
@@ -11,11 +11,12 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from lic.cli import KEEP_LINES
 from lic.curves.reference import by_dataset
 from lic.curves.results import load_results
+from lic.settings.names import FitName
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +46,11 @@ def main(argv: Sequence[str]) -> int:
         "results file (the first one trained for mse, else jpeg, else the first)",
     )
     parser.add_argument("--at_bpp", nargs="+", type=positive, metavar="BPP", help="rates to show drops at")
+    parser.add_argument(
+        "--fit", choices=get_args(FitName),
+        help="also show BD-rates in tasks as MPEG's tests take them: a curve that does not rise is fitted by a "
+        "monotone cubic, in place of leaving points out",
+    )  # fmt: skip
     parser.add_argument(
         "--curve", nargs="+", default=[], metavar="FILE[:NAME]",
         help="other people's curves on the same datasets: CompressAI's JSON and its variants, or CSV (bpp,top1)",
@@ -82,7 +88,7 @@ def _show(options: argparse.Namespace) -> None:
     for reference, group in groups:
         print_results(group)
         if len(group) > 1:
-            print_bd_rates(reference, group)
+            print_bd_rates(reference, group, fit=options.fit)
         print_drops(group, options.at_bpp)
     print(f"figure: {out}")
 

@@ -10,11 +10,13 @@ a results file, a viewer compares the original and the codecs at matched rates (
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from lic.atomic import write_file
 from lic.cli import KEEP_LINES
 from lic.commands.curves import Parser, positive
 from lic.report.page import build_report
+from lic.settings.names import FitName
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,9 +33,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page (%(default)s)")
     parser.add_argument("--reference", metavar="NAME_OR_FILE", help="what codecs are compared with, as in `lic curves`")
     parser.add_argument("--at_bpp", nargs="+", type=positive, metavar="BPP", help="rates to show drops at")
+    parser.add_argument("--fit", choices=get_args(FitName), help="as in `lic curves`")
     options = parser.parse_args(argv)
     try:
-        page = build_report(options.results, options.reference, options.at_bpp)
+        page = build_report(options.results, options.reference, options.at_bpp, options.fit)
         write_file(page, options.output)
     except OSError as error:
         parser.error(f"cannot write '{options.output}': {error.strerror or error}; choose another --output")

@@ -9,7 +9,8 @@ authors wrote the `bjontegaard` package used here. Nothing is extrapolated: wher
 no number but a reason.
 
 Points that are no better than a cheaper one are flagged. BD-rate leaves them out, for a rate at equal quality asks for
-a curve that increases; BD-accuracy keeps them, for leaving out what noise has lowered would flatter a curve.
+a curve that increases; BD-accuracy keeps them, for leaving out what noise has lowered would flatter a curve. MPEG's
+tests keep them in the BD-rate too, on a fitted cubic (`fit="mpeg"`, lic/curves/mpeg_fit.py).
 """
 
 import math
@@ -19,7 +20,10 @@ from typing import NamedTuple
 import bjontegaard
 import numpy as np
 
+from lic.curves.facts import Facts
+from lic.curves.mpeg_fit import MIN_FITTED, monotone_scores
 from lic.curves.results import Results, facts_of
+from lic.settings.names import FitName
 
 MIN_POINTS = 3
 """Akima's interpolation of fewer points is a straight line."""
@@ -38,6 +42,9 @@ MAX_PERCENT_APART = 2.0
 
 MAX_SHARE_APART = 0.05
 """The same for BD-accuracy, as a share of the quality that the two curves span."""
+
+LEAST_RISE = 1e-6
+"""Of a fitted score; what rises less is flat but for rounding."""
 
 
 class Delta(NamedTuple):
@@ -65,20 +72,27 @@ class _Curve(NamedTuple):
     """Rates of the points that are no better than a cheaper one, or as cheap as a better one."""
 
 
-def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
+def bd_rate(reference: Results, candidate: Results, quality: str, fit: FitName | None = None) -> Delta:
     """Return how many percent more (or, negative, fewer) bits the candidate needs for the same quality.
 
     Args:
         reference: the curve that stands for 0 %.
         candidate: the curve to compare with it, on the same dataset.
         quality: a metric, or a task (`task@network`), whose headline score is taken.
+        fit: how a curve that does not rise throughout is mended, of scores in percent; there is no interval then.
 
     Raises:
         ValueError: the quality is unknown.
     """
-    sign = -1.0 if facts_of([reference, candidate], quality).is_lower_better else 1.0
-    one, other = (_increasing_part(_measured(results, quality, sign)) for results in (reference, candidate))
-    flaws = [_flaw(curve, "left out of the BD-rate") for curve in (one, other) if curve.flagged]
+    facts = facts_of([reference, candidate], quality)
+    assert fit is None or can_fit(facts)
+    sign = -1.0 if facts.is_lower_better else 1.0
+    measured = [_measured(results, quality, sign) for results in (reference, candidate)]
+    if fit and (why_not := next(filter(None, map(_too_short_to_fit, measured)), "")):
+        return Delta(None, why_not)
+    one, other = (_rising(curve, fit) for curve in measured)
+    fate = "fitted" if fit else "left out of the BD-rate"
+    flaws = [_flaw(curve, fate) for curve in (one, other) if curve.flagged]
     why_not = _too_short(one, quality) or _too_short(other, quality)
     if why_not:
         return Delta(None, why_not)
@@ -92,7 +106,13 @@ def bd_rate(reference: Results, candidate: Results, quality: str) -> Delta:
         return Delta(None, "the curves are too steep to be compared at equal quality", low, high)
     if abs(akima - pchip) > MAX_PERCENT_APART:
         notes.append(f"uncertain: {pchip:+.1f} % with pchip interpolation")
-    return Delta(akima, "; ".join(flaws + notes), low, high, _bd_rate_interval(reference, candidate, quality, sign))
+    interval = None if fit else _bd_rate_interval(reference, candidate, quality, sign)
+    return Delta(akima, "; ".join(flaws + notes), low, high, interval)
+
+
+def can_fit(facts: Facts) -> bool:
+    """Return whether MPEG's fit is for such scores: between 0 and 100 %, higher is better."""
+    return facts.unit == "%" and not facts.is_lower_better
 
 
 def _bd_rate_interval(
@@ -187,6 +207,25 @@ def _increasing_part(curve: _Curve) -> _Curve:
     """Return the points that are better than every cheaper one."""
     kept = [i for i, value in enumerate(curve.quality) if i == 0 or value > max(curve.quality[:i])]
     return curve._replace(bpp=[curve.bpp[i] for i in kept], quality=[curve.quality[i] for i in kept])
+
+
+def _rising(curve: _Curve, fit: FitName | None) -> _Curve:
+    """Return a curve that rises: without the points that are no better than a cheaper one, or with them fitted."""
+    is_rising = all(a < b for a, b in zip(curve.quality, curve.quality[1:], strict=False))
+    if fit is None or is_rising or len(curve.bpp) < MIN_FITTED:
+        return _increasing_part(curve)
+    scores = [score / 100 for score in monotone_scores(curve.bpp, [100 * score for score in curve.quality])]
+    kept = [0]
+    for i, score in enumerate(scores):
+        if score > scores[kept[-1]] + LEAST_RISE:
+            kept.append(i)
+    return curve._replace(bpp=[curve.bpp[i] for i in kept], quality=[scores[i] for i in kept])
+
+
+def _too_short_to_fit(curve: _Curve) -> str:
+    """Return why MPEG's fit cannot mend a curve; empty if it can, or need not."""
+    needs_it = len(_increasing_part(curve).bpp) < len(curve.bpp) < MIN_FITTED
+    return f"{curve.name} has {len(curve.bpp)} of the {MIN_FITTED} points that MPEG's fit needs" if needs_it else ""
 
 
 def _flaw(curve: _Curve, fate: str) -> str:

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 from typing import NamedTuple
 
-from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, bpp_for, drop_at
+from lic.curves.bjontegaard_delta import Delta, bd_accuracy, bd_rate, bpp_for, can_fit, drop_at
 from lic.curves.results import Point, Results, facts_of, list_networks, list_qualities, list_tasks
 from lic.curves.seeds import group_seeds, merge_seeds
+from lic.settings.names import FitName
 
 AT_BPP = (0.1, 0.25, 0.5, 1.0)
 """Rates at which the drop against the ceiling is shown, those of them that a curve reaches."""
@@ -40,6 +42,11 @@ class BdRow(NamedTuple):
     is_first: bool
     is_last: bool
     """Whether it is the quality's first row, and its last."""
+    fitted: BdCell
+    """BD-rate with curves that do not rise fitted; blank where no fit is asked for, or it is not for such a quality."""
+
+
+BLANK = BdCell(None, "", "", "")
 
 
 class Comparison(NamedTuple):
@@ -82,7 +89,7 @@ def compare(reference: Results, results: Sequence[Results]) -> list[Comparison]:
     ]
 
 
-def bd_rows(reference: Results, results: Sequence[Results]) -> Iterator[BdRow]:
+def bd_rows(reference: Results, results: Sequence[Results], fit: FitName | None = None) -> Iterator[BdRow]:
     """Return a row for each quality, task and `task@network`, and each codec but the reference; see `compare`."""
     comparisons = compare(reference, results)
     everything = [reference, *results]
@@ -94,13 +101,17 @@ def bd_rows(reference: Results, results: Sequence[Results]) -> Iterator[BdRow]:
         facts = facts_of(everything, quality)
         for each in comparisons:
             rates, accuracies = ([delta(*pair, quality) for pair in each.pairs] for delta in (bd_rate, bd_accuracy))
+            in_words = partial(_bd_cell, seeds=each.seeds, factor=1, form="+.1f", unit=" %", range_factor=facts.factor,
+                               range_form=f".{facts.digits}f")  # fmt: skip
+            is_fitted = fit is not None and can_fit(facts)
             yield BdRow(
                 label(everything, quality),
                 each.name,
-                _bd_cell(rates, each.seeds, 1, "+.1f", " %", facts.factor, f".{facts.digits}f"),
+                in_words(rates),
                 _bd_cell(accuracies, each.seeds, facts.factor, f"+.{facts.digits}f", facts.difference_unit, 1, ".3f"),
                 each is comparisons[0],
                 each is comparisons[-1],
+                in_words([bd_rate(*pair, quality, fit) for pair in each.pairs]) if is_fitted else BLANK,
             )
 
 

@@ -21,6 +21,7 @@ from lic.curves.comparison import (
 from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
 from lic.printing import Console
+from lic.settings.names import FitName
 
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe, where no terminal tells its width."""
@@ -62,24 +63,28 @@ def markdown_table(results: Sequence[Results]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def print_bd_rates(reference: Results, results: Sequence[Results], console: Console | None = None) -> None:
+def print_bd_rates(
+    reference: Results, results: Sequence[Results], console: Console | None = None, fit: FitName | None = None
+) -> None:
     """Print BD-rate and BD-accuracy of each codec against a reference, for each quality and task, with the reasons.
 
     Args:
         reference: the one of the results that stands for 0 %, or any of its seeds.
         results: codecs on the same dataset; where they have seeds, mean and range over these are printed.
         console: where to print; the terminal if not given.
+        fit: adds a column of BD-rates with the curves that do not rise fitted.
     """
     console = console or _console()
     table = _new_table(f"BD-rate against {reference.name}: bits at equal quality; BD-accuracy: quality at equal bits")
     for column in ("quality", "codec"):
         table.add_column(column, overflow="fold")
-    for column in ("BD-rate", "over", "BD-accuracy", "over bpp"):
+    for column in ("BD-rate", "over", *(["MPEG's fit"] if fit else []), "BD-accuracy", "over bpp"):
         table.add_column(column, justify="right", no_wrap=True)
     notes: list[str] = []
-    for row in bd_rows(reference, results):
-        rate, accuracy = (_noted(delta.text, delta.note, notes) for delta in (row.rate, row.accuracy))
-        cells = (rate, row.rate.over, accuracy, row.accuracy.over)
+    for row in bd_rows(reference, results, fit):
+        shown = (row.rate, *([row.fitted] if fit else []), row.accuracy)
+        rate, *fitted, accuracy = (_noted(delta.text, delta.note, notes) for delta in shown)
+        cells = (rate, row.rate.over, *fitted, accuracy, row.accuracy.over)
         table.add_row(row.quality if row.is_first else "", row.name, *cells, end_section=row.is_last)
     if table.row_count:
         console.print(table)

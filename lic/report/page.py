@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lic.curves.reference import choose_reference
 from lic.curves.results import load_results
+from lic.settings.names import FitName
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -39,13 +40,19 @@ The curves show how well these still do their task at each rate: further left is
 """
 
 
-def build_report(paths: Sequence[Path], reference: str | None = None, at_bpp: Sequence[float] | None = None) -> str:
+def build_report(
+    paths: Sequence[Path],
+    reference: str | None = None,
+    at_bpp: Sequence[float] | None = None,
+    fit: FitName | None = None,
+) -> str:
     """Return the page.
 
     Args:
         paths: results files.
         reference: what codecs are compared with, in every section; a name or a file, or the customary one.
         at_bpp: rates at which drops against the ceiling are shown.
+        fit: adds BD-rates with curves that do not rise fitted.
 
     Raises:
         ValueError: a file is no results file, a sample is damaged, or a section lacks the reference.
@@ -65,7 +72,7 @@ def build_report(paths: Sequence[Path], reference: str | None = None, at_bpp: Se
             raise ValueError(f"--reference '{reference}' was measured on '{anchor.dataset}', not on '{dataset}'")
         if not any(each is anchor for each, _ in own):
             own.insert(0, (anchor, Path(str(reference))))
-        sections.append(section(f"dataset-{index}", own, anchor, at_bpp))
+        sections.append(section(f"dataset-{index}", own, anchor, at_bpp, fit))
     links = "".join(f'<li><a href="#dataset-{i}">{escape(name)}</a></li>' for i, name in enumerate(datasets))
     page = files("lic.report") / "assets"
     return _PAGE.format(

@@ -15,6 +15,7 @@ from lic.curves.results import Results, facts_of, list_networks, list_qualities,
 from lic.curves.seeds import group_seeds, merge_seeds
 from lic.report.samples import MIN_SCORE, read_samples
 from lic.report.tables import bd_table, drop_table, summary_table
+from lic.settings.names import FitName
 
 Loaded = Sequence[tuple[Results, Path]]
 """Results, each with its file."""
@@ -25,7 +26,9 @@ _SYNTHETIC = (
 )
 
 
-def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequence[float] | None) -> str:
+def section(
+    identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequence[float] | None, fit: FitName | None = None
+) -> str:
     """Return the HTML of one dataset: seeds averaged to one curve, with the first one's samples.
 
     Args:
@@ -33,6 +36,7 @@ def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequenc
         loaded: codecs on the dataset, with their files.
         reference: the one of them that the others are compared with.
         at_bpp: rates at which drops against the ceiling are shown; None: the customary ones.
+        fit: adds BD-rates with curves that do not rise fitted.
 
     Raises:
         ValueError: a sample is damaged.
@@ -59,7 +63,7 @@ def section(identifier: str, loaded: Loaded, reference: Results, at_bpp: Sequenc
         "<h3>Operating points</h3>\n",
         f'<p class="note">T{escape(in_percent(named))[1:]}. A click on a heading sorts.</p>\n',
         summary_table(named),
-        bd_table(reference, named) if len(curves) > 1 else "",
+        bd_table(reference, named, fit) if len(curves) > 1 else "",
         drop_table(named, at_bpp),
         "<h3>How each curve was made</h3>\n",
         *(_provenance(each, path) for each, (_, path) in zip(named, loaded, strict=True)),

@@ -7,6 +7,7 @@ from html import escape
 from lic.curves.comparison import SHARES, BdCell, bd_rows, drops, label, lost_points, setting
 from lic.curves.results import Results, facts_of, list_qualities, list_tasks
 from lic.curves.seeds import merge_seeds
+from lic.settings.names import FitName
 
 
 def summary_table(results: Sequence[Results]) -> str:
@@ -38,8 +39,8 @@ def summary_table(results: Sequence[Results]) -> str:
     return _table(heads, rows, "sortable", foot)
 
 
-def bd_table(reference: Results, results: Sequence[Results]) -> str:
-    """Return BD-rate and BD-accuracy of each codec against the reference, with heading and notes."""
+def bd_table(reference: Results, results: Sequence[Results], fit: FitName | None = None) -> str:
+    """Return BD-rate and BD-accuracy of each codec against the reference, with heading and notes; see `bd_rows`."""
     notes: list[str] = []
 
     def cells(delta: BdCell) -> list[str]:
@@ -47,21 +48,24 @@ def bd_table(reference: Results, results: Sequence[Results]) -> str:
             notes.append(delta.note)
         mark = f"<sup>{notes.index(delta.note) + 1}</sup>" if delta.note else ""
         order = "" if delta.value is None else f"{delta.value:.9g}"
-        text = "&ndash;" if delta.value is None else escape(delta.text).replace("-", "&minus;")
+        text = escape(delta.text).replace("-", "&ndash;" if delta.value is None else "&minus;")
         return [f'<td data-order="{order}">{text}{mark}</td>', _cell(delta.over, "")]
 
     rows = [
-        [_cell(row.quality), _cell(row.name), *cells(row.rate), *cells(row.accuracy)]
-        for row in bd_rows(reference, results)
-    ]
+        [_cell(row.quality), _cell(row.name), *cells(row.rate), *(cells(row.fitted)[:1] if fit else []),
+         *cells(row.accuracy)]
+        for row in bd_rows(reference, results, fit)
+    ]  # fmt: skip
+    mended = "With MPEG's fit, curves that do not rise are replaced by a monotone cubic. " if fit else ""
+    heads = ["quality", "codec", "BD-rate", "over", *(["MPEG's fit"] if fit else []), "BD-accuracy", "over bpp"]
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return (
         f"<h3>Compared with {escape(reference.name)}</h3>\n"
         '<p class="note">BD-rate: difference in bits at equal quality, less is better. BD-accuracy: difference in '
         "quality at equal bits, more is better. Averaged over the range that both curves reach, which is given; "
         "nothing is extrapolated. In brackets: of several seeds, whose mean is given, the range; else a BD-rate's 95 % "
-        "bootstrap interval over the images.</p>\n"
-        + _table(["quality", "codec", "BD-rate", "over", "BD-accuracy", "over bpp"], rows, "sortable two-names")
+        f"bootstrap interval over the images. {mended}</p>\n"
+        + _table(heads, rows, "sortable two-names")
         + (f'<ol class="note">{listed}</ol>\n' if notes else "")
     )
 

@@ -35,6 +35,8 @@ TaskName = Literal[
 ]  # fmt: skip
 HarnessName = Literal["lmudata", "lmms-eval"]
 BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "hm", "bpg"]
+FitName = Literal["mpeg"]
+"""What becomes of a curve that does not rise throughout, for a second BD-rate beside ours."""
 OptimizerName = Literal["adam", "soap", "muon"]
 PrecisionName = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]

@@ -3,6 +3,7 @@
 rate_task/coco-det              table with a row for each operating point and network
 rate_task/coco-det/curves       the line chart of that table
 rate_task/bpp, rate_task/coco-det/score     a history row for each operating point; the last is in the summary
+rate_task/coco-det/bpp_for_99   in the summary: the rate that first reaches 99 % of the uncompressed score; so for 95 %
 samples/original, samples/reconstruction    images with boxes and masks (media.py)
 artifacts of type `model` and `results`     (lineage.py)
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 import wandb
 
+from lic.curves.bjontegaard_delta import bpp_for
+from lic.curves.comparison import SHARES
 from lic.curves.results import Results, list_qualities, list_tasks, task_of
 from lic.printing import Console
 from lic.settings.tracking import WandbConfig
@@ -50,7 +53,7 @@ def log_results(results: Sequence[Results], folders: Sequence[Path], step: int |
 
 
 def log_curve(result: Results) -> None:
-    """Log one codec's operating points, in order of rate, to the present run, if there is one."""
+    """Log one codec's operating points, in order of rate, and what bits it needs, to the present run, if any."""
     run = present_run()
     if run is None:
         return
@@ -62,6 +65,14 @@ def log_curve(result: Results) -> None:
         scores = {f"rate_task/{name}/score": point.score(name) for name in names}
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}
         run.log({"rate_task/bpp": point.bpp, **measured})
+    run.summary.update(_needed(result))
+
+
+def _needed(result: Results) -> dict[str, float]:
+    """Return the rates at which each task's score first reaches a share of the ceiling, those that are known."""
+    found = {f"rate_task/{task}/bpp_for_{100 * share:.0f}": bpp_for(result, task, share)
+             for task in list_tasks([result]) for share in SHARES}  # fmt: skip
+    return {key: bpp for key, bpp in found.items() if bpp is not None}
 
 
 def log_evaluation(

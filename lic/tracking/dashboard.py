@@ -56,6 +56,7 @@ def build_workspace(entity: str, project: str, tasks: Sequence[str]) -> "ws.Work
         ws.Section(name="media", panels=media, is_open=True),
         ws.Section(name="training", panels=training),
     ]
-    columns = ["run:displayName", "run:tags", "summary:rate_task/bpp", *(f"summary:rate_task/{t}/score" for t in tasks)]
+    columns = ["run:displayName", "run:tags", "summary:rate_task/bpp"]
+    columns += [f"summary:rate_task/{task}/{name}" for task in tasks for name in ("score", "bpp_for_95", "bpp_for_99")]
     runs = ws.RunsetSettings(groupby=[ws.Metric("Group")], pinned_columns=columns)
     return ws.Workspace(entity=entity, project=project, name=NAME, sections=sections, runset_settings=runs)

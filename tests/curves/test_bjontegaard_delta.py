@@ -8,8 +8,10 @@ import bjontegaard  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from scipy.interpolate import Akima1DInterpolator  # type: ignore[import-untyped]
+from scipy.optimize import nnls  # type: ignore[import-untyped]
 
 from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate, bpp_for, drop_at
+from lic.curves.mpeg_fit import monotone_scores
 
 BPP = [0.1, 0.2, 0.4, 0.7, 1.1]
 PSNR_DB = [24.0, 27.0, 30.5, 33.0, 35.0]
@@ -184,3 +186,49 @@ def test_rate_for_a_share_of_the_ceiling(make_results: Any) -> None:
     assert bpp_for(results, "coco-det", 0.2) == pytest.approx(0.1), "the lowest rate measured is enough"
     assert bpp_for(results, "coco-det", 1.01) is None
     assert bpp_for(replace(results, ceiling={}), "coco-det", 0.5) is None
+
+
+def test_mpegs_fit_leaves_a_rising_curve_alone(make_results: Any) -> None:
+    pair = make_results(BPP, PSNR_DB), make_results([0.8 * bpp for bpp in BPP], PSNR_DB)
+    assert bd_rate(*pair, "coco-det", "mpeg") == bd_rate(*pair, "coco-det")
+
+
+def test_mpegs_fit_keeps_every_point(make_results: Any) -> None:
+    """With one point too low, the fit moves all scores, our own rule leaves that point out."""
+    pair = make_results(BPP, PSNR_DB), make_results(BPP, [24.0, 27.0, 26.9, 33.0, 35.0], codec="bumpy")
+    ours, fitted = bd_rate(*pair, "coco-det"), bd_rate(*pair, "coco-det", "mpeg")
+    assert ours.value is not None and fitted.value is not None and abs(fitted.value - ours.value) > 1
+    assert ours.note.startswith("bumpy / mse: no better than a cheaper point at 0.4 bpp, left out")
+    assert fitted.note.startswith("bumpy / mse: no better than a cheaper point at 0.4 bpp, fitted")
+    by_hand = make_results(BPP, monotone_scores(BPP, [24.0, 27.0, 26.9, 33.0, 35.0]))
+    assert bd_rate(pair[0], by_hand, "coco-det").value == pytest.approx(fitted.value, abs=1e-6)
+    short, falling = make_results(BPP[:3], [24, 23, 25], codec="short"), make_results(BPP, PSNR_DB[::-1])
+    assert bd_rate(pair[0], short, "coco-det", "mpeg").note == "short / mse has 3 of the 4 points that MPEG's fit needs"
+    assert bd_rate(pair[0], falling, "coco-det", "mpeg").value is None  # its fit is flat
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_fit_is_the_best_of_all_monotone_cubics(seed: int) -> None:
+    """Its squared error is that of another method, and it is what it says."""
+    generator = np.random.default_rng(seed)
+    bpp = np.cumsum(generator.uniform(0.05, 0.4, 6))
+    noisy = np.clip(80 - 40 * np.exp(-3 * bpp) + generator.normal(0, 4, 6), 0, 100)
+    found = np.array(monotone_scores(list(bpp), list(noisy)))
+    assert np.all(np.diff(found) > -1e-6) and found[0] > -1e-6 and found[-1] < 100 + 1e-6
+    cubic = np.polynomial.Polynomial.fit(np.log10(bpp), found, 3)
+    assert cubic(np.log10(bpp)) == pytest.approx(found, abs=1e-6), "a cubic"
+    assert np.all(cubic.deriv()(np.log10(bpp)) > -1e-4) and np.all(cubic.deriv(2)(np.log10(bpp)) < 1e-4)
+    in_other_units = monotone_scores([1000 * rate for rate in bpp], list(noisy))
+    assert in_other_units == pytest.approx(found, abs=1e-4)
+    assert np.sum((found - noisy) ** 2) <= _least_squares_of_cone(np.log10(bpp), noisy) + 1e-4
+
+
+def _least_squares_of_cone(x: Any, wanted: Any) -> float:
+    """Return the least squared error of cubics that rise and bend down, by non-negative least squares.
+
+    With s = x - x0 and L = xn - x0, their slopes are sums of 1, (L - s)^2 and L^2 - s^2 with no negative weights.
+    """
+    s, length = x - x[0], x[-1] - x[0]
+    one = np.ones_like(s)
+    columns = [one, -one, s, (length**3 - (length - s) ** 3) / 3, length**2 * s - s**3 / 3]
+    return float(nnls(np.stack(columns, 1), wanted)[1] ** 2)

@@ -1,5 +1,6 @@
 """`python -m lic curves`: figure, tables, and mistakes in one line."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lic.commands.curves import main
+from lic.commands.report import main as report
 from lic.curves.looks import looks
 from lic.curves.results import load_results, save_results
 
@@ -54,6 +56,23 @@ def test_drops_at_chosen_rates(files: list[str], tmp_path: Path, capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     (head,) = (line for line in lines if line.split()[:2] == ["task", "codec"])
     assert head.split()[2:] == ["0.3", "bpp", "2", "bpp", "for", "95%", "for", "99%"]
+
+
+def test_mpegs_fit_is_shown_beside_ours(
+    files: list[str], make_results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bumpy = tmp_path / "bumpy.json"
+    save_results(make_results([0.1, 0.2, 0.4, 0.7], [24, 28, 27.5, 32], codec="bumpy"), bumpy)
+    main([*files, str(bumpy), "--fit", "mpeg", "--output", str(tmp_path / "figure.png")])
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if re.search(r" (bumpy / mse|jpeg) .* pp ", line)]
+    assert any("BD-rate" in line and "MPEG's fit" in line and "BD-accuracy" in line for line in lines)
+    assert len(rows) == 4 and all(len(re.findall(r"[-+][\d.]+ %", row)) == 2 for row in rows)
+    assert any(row.count("+100.0 %") == 2 for row in rows), "of jpeg, which rises"
+    assert any("bumpy / mse: no better than a cheaper point at 0.4 bpp, fitted" in line for line in lines)
+    page = tmp_path / "page.html"
+    report([*files, str(bumpy), "--fit", "mpeg", "-o", str(page)])
+    assert "MPEG's fit</button>" in page.read_text().replace("&#x27;", "'")
 
 
 def test_reference(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,27 @@ def test_history_is_the_curve(evaluation: dict[str, RunFile]) -> None:
     assert "rate_task/figures/curves" in run.history[0]
 
 
+def test_bits_needed_for_shares_of_the_ceiling(tmp_path: Path, make_results: MakeResults) -> None:
+    """0.57 and 0.594 of detection's 0.6 are a half and 0.98 of a doubling above 0.1 bpp; top-1 is there at once."""
+    start_wandb(WandbConfig(mode="offline"), "a", {}, tmp_path, "eval", "mbt2018-mean / mse", [0.01])
+    log_curve(make_results([0.1, 0.2], [54.5, 59.5]))
+    text = io.StringIO()
+    finish_wandb(Console(file=text))
+    (command,) = re.findall(r"wandb sync (\S+)", text.getvalue().replace("\n", ""))
+    summary = read_run(Path(command)).summary
+    needed = {key: value for key, value in summary.items() if "bpp_for" in key}
+    assert needed == {
+        "rate_task/coco-det/bpp_for_95": pytest.approx(0.1 * 2**0.5),
+        "rate_task/coco-det/bpp_for_99": pytest.approx(0.1 * 2**0.98),
+        "rate_task/imagenet-cls/bpp_for_95": pytest.approx(0.1),
+        "rate_task/imagenet-cls/bpp_for_99": pytest.approx(0.1),
+    }
+
+
+def test_nothing_is_said_of_shares_out_of_reach(evaluation: dict[str, RunFile]) -> None:
+    assert not [key for run in evaluation.values() for key in run.summary if "bpp_for" in key]
+
+
 def test_artifacts_have_a_lineage(evaluation: dict[str, RunFile]) -> None:
     *models, results = evaluation["scores-mbt2018-mean-mse"].artifacts
     names = [f"mbt2018-mean-vbr-{distortion}-0.0006-0.09-seed0" for distortion in ("mse", "mlclipsim")]
