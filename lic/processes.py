@@ -5,14 +5,24 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
 from threading import Thread
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+
+class Workers(Protocol):
+    """What `workers` gives."""
+
+    def __call__(self, work: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Outcome]:
+        """Return what a function makes of each item, in order."""
+        ...
 
 
 def outcomes_of(
@@ -28,16 +38,30 @@ def outcomes_of(
     Raises:
         ValueError: a process ended early.
     """
-    if jobs == 1 or len(items) <= 1:
-        yield from map(work, items)
+    with workers(min(jobs, len(items))) as outcomes:
+        yield from outcomes(work, items)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Workers]:
+    """Give a function that does the same work on many items, as often as it is called, by the same processes.
+
+    Args:
+        jobs: as in `outcomes_of`; with one the work is done here.
+
+    Raises:
+        ValueError: a process ended early.
+    """
+    if jobs <= 1:
+        yield _here
         return
     others = active_children()
     num_threads = max(1, torch.get_num_threads() // jobs)
     context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
     context.set_forkserver_preload([__name__])  # torch is imported once, not by every worker
-    executor = ProcessPoolExecutor(min(jobs, len(items)), context, _begin, (num_threads,))
+    executor = ProcessPoolExecutor(jobs, context, _begin, (num_threads,))
     try:
-        yield from _start(executor, work, items)
+        yield partial(_start, executor)
     except BrokenProcessPool as error:
         raise ValueError("a process ended early, probably for lack of memory; give fewer --jobs or --tile") from error
     except BaseException:  # Ctrl-C above all: do not wait for what nobody will read
@@ -59,6 +83,10 @@ def _end_with_parent() -> None:
     assert parent is not None, "a worker has one"
     parent.join()
     os._exit(1)
+
+
+def _here(work: Callable[[Item], Outcome], items: Sequence[Item]) -> Iterator[Outcome]:
+    return map(work, items)
 
 
 def _start(

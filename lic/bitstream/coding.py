@@ -1,6 +1,5 @@
 """What `lic encode`, `decode` and `info` do with a file."""
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from torch import Tensor
 
 from lic.bitstream.container import (
     VERSION,
@@ -21,8 +19,10 @@ from lic.bitstream.container import (
 )  # fmt: skip
 from lic.bitstream.files import find_files, read_stream
 from lic.bitstream.jobs import Coded
+from lic.bitstream.rate import encode_at_rate
 from lic.codecs import PHOTOS, LoadedCodec, load_codec
 from lic.codecs.cost import cost_of
+from lic.codecs.memory import HEIGHT, WIDTH
 from lic.images import read_image, to_png
 from lic.settings import require
 from lic.settings.names import ReaderName
@@ -32,11 +32,6 @@ SHIPPED_FOR: dict[ReaderName, Path] = {
     "eyes": PHOTOS / "mbt2018-mean-vbr-mse.safetensors",
 }
 DEFAULT_LMBDA = 0.01
-NEAR_ENOUGH = 0.01
-"""Share by which a stream may miss the rate that is asked for, before another lmbda is tried."""
-MOST_TRIES = 12
-MOST_OFF = 0.05
-"""Share by which it may miss the rate in the end: small images have few sizes to choose from."""
 
 
 @dataclass(frozen=True)
@@ -76,37 +71,6 @@ class Decoding:
         start = perf_counter()
         file = to_png(decode(stream, codec, self.max_pixels))
         return Coded(file, len(stream), header.height * header.width, perf_counter() - start)
-
-
-def encode_at_rate(image: Tensor, loaded: LoadedCodec, bpp: float) -> bytes:
-    """Return the stream of an image that comes nearest to a rate, by bisection over the logarithm of lmbda.
-
-    Args:
-        image: (1, 3, H, W), RGB in [0, 1].
-        loaded: a variable-rate codec.
-        bpp: bits per pixel, headers included.
-
-    Raises:
-        ValueError: the codec has one rate, or does not reach this one within 5 %.
-    """
-    require(bool(loaded.codec.grid), f"{loaded.header.codec} has one rate; --bpp wants a variable-rate codec (-vbr)")
-    low, high = min(loaded.codec.grid), max(loaded.codec.grid)
-    tried: dict[float, bytes] = {}
-
-    def share_off(stream: bytes) -> float:
-        return 8 * len(stream) / image[0, 0].numel() / bpp - 1
-
-    for _ in range(MOST_TRIES):
-        lmbda = math.sqrt(low * high)
-        tried[lmbda] = encode(image, loaded, lmbda)
-        off = share_off(tried[lmbda])
-        if abs(off) <= NEAR_ENOUGH:
-            break
-        low, high = (lmbda, high) if off < 0 else (low, lmbda)
-    nearest = min(tried.values(), key=lambda stream: abs(share_off(stream)))
-    reached = bpp * (1 + share_off(nearest))
-    require(abs(share_off(nearest)) <= MOST_OFF, f"{bpp:g} bpp are out of reach; nearest are {reached:.3f}")
-    return nearest
 
 
 def _ready(codec: LoadedCodec, tile: int | None, device: str) -> LoadedCodec:
@@ -169,14 +133,18 @@ def check_device(name: str) -> None:
         raise ValueError(f"device '{name}' is not to be had on this machine: {str(error).splitlines()[0]}") from error
 
 
-def describe_checkpoint(path: Path) -> str:
-    """Return what a codec's checkpoint says of itself, and what it costs, a line for each thing.
+def describe_checkpoint(path: Path, device: str = "cpu") -> str:
+    """Return what a codec's checkpoint says of itself, and what it costs on a device, a line for each thing.
 
     Raises:
         ValueError: it is no checkpoint of a codec.
     """
     loaded = load_codec(path)
-    header, cost = loaded.header, cost_of(loaded.codec)
+    header, cost = loaded.header, cost_of(loaded.codec.to(device))
+    memory = "not measured on this device"
+    if cost.peak is not None:
+        memory = (f"{cost.peak.encode_bytes / 1e6:.0f} MB at the peak to encode {WIDTH} x {HEIGHT} px, "
+                  f"{cost.peak.decode_bytes / 1e6:.0f} to decode ({loaded.codec.device.type})")  # fmt: skip
     options = ", ".join(f"{name} {value}" for name, value in header.options.items())
     return (
         f"{path}\n"
@@ -185,6 +153,7 @@ def describe_checkpoint(path: Path) -> str:
         f"  lmbda    {' '.join(f'{lmbda:g}' for lmbda in header.lmbda)}\n"
         f"  size     {cost.num_parameters / 1e6:.2f} million parameters\n"
         f"  cost     {cost.encode_kmac:.1f} kMAC per pixel to encode, {cost.decode_kmac:.1f} to decode\n"
+        f"  memory   {memory}\n"
         f"  name     {loaded.sha256[:8]} in streams"
     )
 

@@ -1,4 +1,4 @@
-"""What a codec costs: parameters, and multiply-accumulates per pixel."""
+"""What a codec costs: parameters, multiply-accumulates per pixel, and memory."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lic.codecs.codec import Codec
+from lic.codecs.memory import Peak, peak_of
 
 SIDE_PX = 256
 
 
 class Cost(NamedTuple):
-    """Parameters, and thousands of multiply-accumulates per pixel of convolutions and matrix products, one way.
+    """Parameters, thousands of multiply-accumulates per pixel of convolutions and matrix products, one way, and memory.
 
     The encoder also runs what the decoder's entropy model needs; neither counts the range coder.
     """
@@ -19,6 +20,8 @@ class Cost(NamedTuple):
     num_parameters: int
     encode_kmac: float
     decode_kmac: float
+    peak: Peak | None
+    """None on other devices than CPU and GPU."""
 
 
 def cost_of(codec: Codec) -> Cost:
@@ -39,4 +42,5 @@ def cost_of(codec: Codec) -> Cost:
         sum(each.numel() for each in network.parameters()),
         (total - of("g_s")) / per_pixel,
         (total - of("g_a") - of("h_a")) / per_pixel,
+        peak_of(codec),
     )

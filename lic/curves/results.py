@@ -5,9 +5,10 @@
      "ceiling": {"coco-det": {"ap": 0.6, "ap50": 0.9}}, "environment": {"torch": "2.11.0"},
      "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null},
      "label": null, "seed": 0,
-     "tasks": {"coco-det": {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1}}}
+     "tasks": {"coco-det": {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1}},
+     "costs": {"3f1c...": {"num_parameters": 1762000, "encode_kmac": 12.9, ..., "decode_bytes": 51000000, ...}}}
 
-Files without the last six keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
+Files without the last seven keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
 and `mlclipsim` instead of `qualities`. Figures, tables and BD-rates are drawn from these
 files alone, of tasks that nobody here knows, too. A value that could not be measured is `null` in the file and NaN
 here. Where several networks judged a task, `coco-det` holds the mean of their scores, and `coco-det@network` those of
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from lic.atomic import write_file
+from lic.curves.costs import Costs
 from lic.curves.environment import read_environment as read_environment
 from lic.curves.facts import METRICS, TASKS_OF_OLDER_FILES, Facts, metric_facts
 from lic.curves.naming import Curve
@@ -121,6 +123,8 @@ class Results:
     """How each task is shown, without networks, in the order of panels and columns."""
     metrics: dict[str, Facts] = field(default_factory=dict)
     """How metrics are shown that are not the house's."""
+    costs: dict[str, Costs] = field(default_factory=dict)
+    """What the points' checkpoints cost, by SHA-256."""
 
     def __post_init__(self) -> None:
         for scores in (self.ceiling, *(point.tasks for point in self.points)):
@@ -206,8 +210,9 @@ def save_results(results: Results, path: Path | str) -> None:
         for p in results.points
     ]
     content = _without_nan({**asdict(results), "points": points})
-    if not results.metrics:
-        del content["metrics"]
+    for name in ("metrics", "costs"):
+        if not content[name]:
+            del content[name]
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     text = _LONG_LIST.sub(lambda found: " ".join(found[0].split()), text)
     write_file(text + "\n", path)
@@ -239,7 +244,7 @@ def _parse_results(content: Any) -> Results:
     kinds: Mapping[str, Any] = {
         "codec": str, "distortion": str | None, "dataset": str, "points": list, "ceiling": dict, "environment": dict,
         "networks": dict, "command": str, "config": dict, "label": str | None, "seed": int | None,
-        "tasks": dict, "metrics": dict,
+        "tasks": dict, "metrics": dict, "costs": dict,
     }  # fmt: skip
     required = [each.name for each in fields(Results) if each.default is each.default_factory is MISSING]
     _check_keys("results", content, required)
@@ -254,7 +259,8 @@ def _parse_results(content: Any) -> Results:
     tasks = _parse_facts(content["tasks"]) if "tasks" in content else TASKS_OF_OLDER_FILES
     points = tuple(_parse_point(point, tasks) for point in content["points"])
     ceiling = _parse_tasks(content["ceiling"], tasks)
-    own = {"tasks": dict(tasks), "metrics": _parse_facts(content.get("metrics", {}))}
+    own = {"tasks": dict(tasks), "metrics": _parse_facts(content.get("metrics", {})),
+           "costs": {sha256: _parse_costs(each) for sha256, each in content.get("costs", {}).items()}}  # fmt: skip
     return Results(**{**content, "points": points, "ceiling": ceiling, **own})
 
 
@@ -269,6 +275,16 @@ def _parse_facts(content: Mapping[str, Any]) -> dict[str, Facts]:
         if facts["unit"] not in get_args(get_type_hints(Facts)["unit"]):
             raise ValueError(f"expected the unit of {task} as %, dB or nothing, came {json.dumps(facts['unit'])[:40]}")
     return {task: Facts(**facts) for task, facts in content.items()}
+
+
+def _parse_costs(content: Any) -> Costs:
+    kinds = get_type_hints(Costs)
+    _check_keys("costs", content, list(kinds))
+    for name, value in content.items():
+        if name not in kinds:
+            raise ValueError(_unknown("key of costs", name, kinds))
+        _check_type(name, value, kinds[name] | int if kinds[name] is float else kinds[name])
+    return Costs(**content)
 
 
 def _parse_point(content: Any, facts: Mapping[str, Facts]) -> Point:

@@ -7,6 +7,11 @@ from torch import Tensor
 
 from lic.bitstream import Encoded, decode, encode_with_estimate
 from lic.codecs import LoadedCodec
+from lic.codecs.cost import Cost, cost_of
+from lic.curves.costs import Costs
+
+_COSTS: dict[str, Cost] = {}
+"""Of what has been measured in this process: checkpoints of one architecture cost the same."""
 
 
 class Coder(Protocol):
@@ -58,6 +63,15 @@ class LearnedCoder:
         if tile is not None:
             self.fingerprint += f" tile {tile}"
         self.is_threadsafe: bool = device.type == "cpu"  # on a GPU, its settings of cuDNN would be the networks' too
+
+    def costs(self) -> Costs:
+        """Return what the checkpoint costs where it is."""
+        codec, header = self._loaded.codec, self._loaded.header
+        key = f"{header.codec} {header.options} {self._loaded.code_sha256} {codec.device} {codec.tile_px}"
+        cost = _COSTS[key] = _COSTS.get(key) or cost_of(codec)
+        encode_bytes, decode_bytes = cost.peak or (None, None)
+        return Costs(cost.num_parameters, cost.encode_kmac, cost.decode_kmac, encode_bytes, decode_bytes,
+                     codec.device.type)  # fmt: skip
 
     def encode(self, image: Tensor) -> Encoded:
         """Return the `.lic` stream of one image."""

@@ -19,7 +19,7 @@ from lic.curves.results import Point, Results, check_scores, read_environment, t
 from lic.demo.scenes import cache_folder
 from lic.evaluation.answers import write_answers
 from lic.evaluation.baselines import PillowCoder, quality_for_bpp
-from lic.evaluation.coders import Coder
+from lic.evaluation.coders import Coder, LearnedCoder
 from lic.evaluation.evaluate import (
     Progress,
     Scores,
@@ -100,6 +100,8 @@ class RateTask:
         found = list(dict.fromkeys(curves))
         self._stems |= zip(found, file_stems(found), strict=True)
         ceiling = {} if self.shard.rank else self.ceiling
+        learned = [coder for coder in coders if isinstance(coder, LearnedCoder) and self.shard.rank == 0]
+        costs = {coder.checkpoint: coder.costs() for coder in learned if coder.checkpoint}
         self._write_originals()
         self._write_answers(self.originals, "original")
         self.shard.barrier()  # before anybody looks which samples there are
@@ -120,7 +122,8 @@ class RateTask:
         metrics = {name: facts_of_metric(metric) for name, metric in own.items()}
         return [
             Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
-                    command, config, curve.label, curve.seed, facts, metrics)
+                    command, config, curve.label, curve.seed, facts, metrics,
+                    {point.checkpoint: costs[point.checkpoint] for point in group if point.checkpoint in costs})
             for curve, group in points.items()
         ]  # fmt: skip
 

@@ -170,6 +170,7 @@ def _provenance(results: Results, path: Path) -> str:
         ("command", results.command or "not recorded"),
         ("networks", "\n".join(f"{task}: {', '.join(map(str, names))}" for task, names in results.networks.items())),
         ("checkpoints' SHA-256", "\n".join(f"{name}  {digest}" for name, digest in checkpoints.items())),
+        ("costs", "\n".join(dict.fromkeys(map(str, results.costs.values())))),
         ("settings", json.dumps(results.config, indent=2, ensure_ascii=False) if results.config else "not recorded"),
         ("environment", "\n".join(f"{name}: {value}" for name, value in results.environment.items())),
     ]

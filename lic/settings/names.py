@@ -28,6 +28,7 @@ FeatureDistance = Literal["cos", "l2", "swd", "wsd", "jsd", "skld"]
 FeaturesPreset = Literal["lic", "zs-iqa"]
 MACLIPPreset = Literal["code", "paper"]
 ReaderName = Literal["machines", "eyes"]
+RateOfName = Literal["image", "folder"]
 DataName = Literal["scenes", "folder", "webdataset"]
 TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from lic.settings import check_lmbda, require
-from lic.settings.names import ReaderName
+from lic.settings.names import RateOfName, ReaderName
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class EncodeConfig:
     """operating point; larger is better and bigger; default 0.01, or the middle of the checkpoint's range"""
     bpp: float | None = None
     """bits per pixel of each stream, in place of --lmbda; of a variable-rate codec"""
+    bpp_of: RateOfName = "image"
+    """folder: --bpp is the mean of all images that are given, which share one lmbda"""
     tile: int | None = None
     """side in px of the tiles in which large images are coded, to bound memory; a multiple of 64"""
     max_pixels: int = 2**26
@@ -38,6 +40,7 @@ class EncodeConfig:
         require(self.max_pixels > 0, f"max_pixels must be positive, got {self.max_pixels}")
         require(self.bpp is None or 0 < self.bpp < 100, f"bpp must lie between 0 and 100, got {self.bpp}")
         require(self.bpp is None or self.lmbda is None, "--bpp finds the lmbda itself: leave --lmbda out")
+        require(self.bpp is not None or self.bpp_of == "image", "--bpp_of folder wants the mean rate: give --bpp")
         if self.lmbda is not None:
             check_lmbda(self.lmbda)
 
@@ -74,6 +77,8 @@ class InfoConfig:
     """.lic files, folders of them, globs, or checkpoints (the flag may be left out: `info photo.lic`)"""
     checkpoint: list[str] | None = None
     """files to look for the streams' codecs in, before those shipped"""
+    device: str = "cpu"
+    """where the peak memory of checkpoints is measured: cpu, cuda"""
 
     def __post_init__(self) -> None:
         _check_files(self.inputs, None, 1)

@@ -1,6 +1,7 @@
 """python -m lic encode, decode, info: what they write, what they refuse, and what an interruption leaves."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,12 +154,38 @@ def test_a_rate_is_asked_for(
     assert "bmshj2018-hyperprior has one rate; --bpp wants a variable-rate codec (-vbr)" in lines[0]
 
 
+def test_a_folders_mean_rate_is_asked_for(
+    codec_file: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for seed, (height, width, noise) in enumerate([(128, 160, 0.05), (256, 192, 0.2)]):
+        image = noise_image(seed, height, width) + noise * torch.rand(1, 3, height, width)
+        write_image(image.clamp(0, 1), folder / f"{seed}.png")
+    (folder / "2.png").write_bytes(b"no image")
+    words = [str(folder), "--bpp_of", "folder", "--for", "eyes", "-o", str(out)]
+    code, lines = fails(capsys, "encode", *words, "--bpp", "1.2", "--jobs", "2")
+    assert code == 1 and len(lines) == 2 and "2.png" in lines[0]  # the others are coded
+    streams = [path.read_bytes() for path in sorted(out.glob("*.lic"))]
+    headers = [read_stream_header(stream) for stream in streams]
+    assert len(streams) == 2 and headers[0].lmbda == headers[1].lmbda
+    rates = [8 * len(stream) / (head.height * head.width) for stream, head in zip(streams, headers, strict=True)]
+    assert sum(rates) / 2 == pytest.approx(1.2, rel=0.011) and abs(rates[0] - rates[1]) > 0.1
+    _, lines = fails(capsys, "encode", *words, "--bpp", "50")
+    assert "50 bpp are out of reach; nearest are" in lines[0] and len(lines) == 1
+    assert "give --bpp" in mistake(capsys, "encode", str(folder), "--bpp_of", "folder")
+    single = ["--checkpoint", str(codec_file("bmshj2018-hyperprior"))]
+    line = mistake(capsys, "encode", str(folder), "--bpp_of", "folder", "--bpp", "1", *single)
+    assert "bmshj2018-hyperprior has one rate; --bpp wants a variable-rate codec (-vbr)" in line
+
+
 def test_what_a_checkpoint_says(capsys: pytest.CaptureFixture[str]) -> None:
     main(["info", str(SHIPPED_FOR["eyes"])])
     printed = capsys.readouterr().out
     assert "mbt2018-mean-vbr num_channels 64, num_latent_channels 96" in printed
     assert "steps for mse, on photos" in printed
     assert "1.76 million parameters" in printed and "12.9 kMAC per pixel to encode, 13.1 to decode" in printed
+    assert re.search(r"memory   4\d MB at the peak to encode 768 x 512 px, [56]\d to decode \(cpu\)", printed)
     sha = load_codec(SHIPPED_FOR["eyes"]).sha256
     assert f"{sha[:8]} in streams" in printed
 

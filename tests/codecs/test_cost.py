@@ -1,7 +1,14 @@
-"""What a codec costs, held against a count by hand."""
+"""What a codec costs, held against a count by hand, and against what the process grows by."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from lic.codecs import build_codec
 from lic.codecs.cost import cost_of
+from lic.codecs.memory import HEIGHT, WIDTH, peak_of
 
 
 def test_the_transforms_of_the_factorized_prior() -> None:
@@ -13,3 +20,42 @@ def test_the_transforms_of_the_factorized_prior() -> None:
     assert abs(found.encode_kmac - (convolutions + gdn) / 1000) < 0.1 * found.encode_kmac
     assert found.num_parameters == sum(p.numel() for p in build_codec("bmshj2018-factorized", n, m).parameters())
     assert cost_of(build_codec("mlicpp", 16, 32).eval()).decode_kmac > found.decode_kmac
+
+
+def test_peak_memory_is_that_of_the_largest_layers() -> None:
+    """N channels at half the size are in the first convolution's output and in the last one's input, and beside them
+    GDN's result, or a copy in another layout, and the image; weights are next to nothing."""
+    n = 32
+    found = peak_of(build_codec("bmshj2018-factorized", n, 48).eval())
+    assert found is not None and peak_of(build_codec("bmshj2018-factorized", n, 48).eval()) == found
+    image, layer = (4 * channels * HEIGHT * WIDTH for channels in (3, n / 4))
+    for peak in found:
+        assert layer + image < peak < 3 * layer + 2 * image
+    wider = build_codec("bmshj2018-factorized", 2 * n, 48).eval()
+    assert layer < peak_of(wider).encode_bytes - found.encode_bytes < 3 * layer  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux says how large a process was at most")
+def test_peak_memory_is_what_the_process_grows_by() -> None:
+    code = """
+import torch
+from lic.codecs import build_codec
+from lic.codecs.memory import peak_of
+
+def resident(name):
+    (line,) = [line for line in open("/proc/self/status") if line.startswith(name)]
+    return 1024 * int(line.split()[1])
+
+codec = build_codec("mbt2018-mean", 64, 96).eval()
+codec.compress(torch.zeros(1, 3, 64, 64))
+before = resident("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")  # VmHWM, the highest, starts anew
+codec.compress(torch.zeros(1, 3, 512, 768))
+grown = resident("VmHWM") - before
+weights = sum(tensor.nbytes for tensor in (*codec.parameters(), *codec.buffers()))
+print(grown, peak_of(codec).encode_bytes - weights)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stderr, "the profiler is quiet"
+    grown, counted = map(int, done.stdout.split())
+    assert counted == pytest.approx(grown, rel=0.2)

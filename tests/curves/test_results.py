@@ -2,13 +2,14 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lic.curves.costs import Costs
 from lic.curves.facts import Facts
 from lic.curves.results import (
     Point,
@@ -23,6 +24,8 @@ from lic.curves.table import markdown_table
 
 AP = {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1, "is_lower_better": False}
 
+COSTS = Costs(1_760_000, 12.9, 13.1, 45_000_000, 53_000_000, "cpu")
+
 
 def test_round_trip(make_results: Any, tmp_path: Path) -> None:
     for is_learned in (True, False):
@@ -31,6 +34,16 @@ def test_round_trip(make_results: Any, tmp_path: Path) -> None:
         save_results(results, tmp_path / "results.json")
         assert load_results(tmp_path / "results.json") == results
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_costs_are_read_back(make_results: Any, tmp_path: Path) -> None:
+    for costs in ({}, {"ab" * 32: COSTS}, {"ab" * 32: replace(COSTS, encode_bytes=None, decode_bytes=None)}):
+        results = replace(make_results([0.1, 0.2], [24, 27]), costs=costs)
+        save_results(results, tmp_path / "results.json")
+        assert load_results(tmp_path / "results.json") == results
+        assert ("costs" in json.loads((tmp_path / "results.json").read_text())) == bool(costs)
+    assert str(COSTS) == ("1.76 million parameters; per pixel 12.9 kMAC to encode, 13.1 to decode; "
+                          "peak memory 45 MB to encode 768 x 512 px, 53 to decode (cpu)")  # fmt: skip
 
 
 def test_tasks_stand_flat_in_the_file(make_results: Any, tmp_path: Path) -> None:
@@ -198,6 +211,10 @@ def test_damaged_files_are_one_line(text: str, message: str, tmp_path: Path) -> 
         ("tasks", {"coco-det": {**AP, "unit": "pp"}}, "expected the unit of coco-det as %, dB or nothing, came"),
         ("tasks", {"coco-det": {**AP, "digits": "1"}}, "expected digits of coco-det as int, came"),
         ("tasks", {"coco-det": {**AP, "axis": "AP"}}, "key of coco-det 'axis' is unknown"),
+        ("costs", [], "expected costs as dict"),
+        ("costs", {"ab": {}}, "but num_parameters, encode_kmac, .* is missing"),
+        ("costs", {"ab": {**asdict(COSTS), "device": 1}}, "expected device as str, came 1"),
+        ("costs", {"ab": {**asdict(COSTS), "euro": 1}}, "key of costs 'euro' is unknown"),
         ("point", [], "key 'point' is unknown; did you mean 'points'"),
     ],
 )

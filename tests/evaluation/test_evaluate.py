@@ -247,6 +247,10 @@ def test_results_are_grouped_by_codec_and_distortion(
     for each in results:
         assert each.dataset == "demo" and each.networks == {"voc-seg": ["mean"]} and each.config == {"a": 1}
         assert each.environment["torch"] == version("torch") and each.command.startswith("python ")
+        assert each.costs.keys() == {point.checkpoint for point in each.points if each.is_learned}
+        for costs in each.costs.values():
+            assert costs.num_parameters == sum(each.numel() for each in loaded.codec.parameters())
+            assert costs.device == "cpu" and min(costs.encode_bytes or 0, costs.decode_bytes or 0) > 4 * 3 * 512 * 768
     assert RateTask("demo", images, [], metric).results(coders[:1])[0].ceiling == {}
 
 
