@@ -2,7 +2,7 @@
 
     python -m lic curves results/*.json
     python -m lic curves results/*.json --output curves.png --reference jpeg --at_bpp 0.25 0.5 --fit mpeg
-    python -m lic curves runs/kodak/*.json --curve compressai.json theirs.csv:Theirs --export runs/for_compressai
+    python -m lic curves runs/kodak/*.json --curve compressai.json theirs.csv:Theirs --export compressai runs/theirs
 
 A mistake is one line on stderr and exit code 2.
 """
@@ -53,9 +53,11 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--curve", nargs="+", default=[], metavar="FILE[:NAME]",
-        help="other people's curves on the same datasets: CompressAI's JSON and its variants, or CSV (bpp,top1)",
+        help="other people's curves on the same datasets: CompressAI's JSON and its variants, CSV (bpp,top1), results",
     )  # fmt: skip
-    parser.add_argument("--export", type=Path, metavar="FOLDER", help="also write the curves as CompressAI's JSON")
+    parser.add_argument(
+        "--export", nargs=2, metavar=("compressai", "FOLDER"), help="also write the curves as CompressAI's JSON"
+    )
     options = parser.parse_args(argv)
     try:
         _show(options)
@@ -68,6 +70,9 @@ def _show(options: argparse.Namespace) -> None:
     out: Path = options.output
     if out.suffix.lower() != ".png":
         raise ValueError(f"expected --output to end in .png, came '{out}'")
+    form, folder = options.export or ("compressai", "")
+    if form != "compressai":
+        raise ValueError(f"expected --export compressai FOLDER, came the format '{form}'")
 
     # Late, so that --help and mistakes answer at once.
     from lic.curves.figure import draw_curves
@@ -78,9 +83,9 @@ def _show(options: argparse.Namespace) -> None:
     theirs = [(each, Path(spec)) for spec in options.curve for each in read_curves(spec, [each for each, _ in own])]
     groups = by_dataset([*own, *theirs], options.reference)
     try:
-        if options.export:
-            options.export.mkdir(parents=True, exist_ok=True)
-            print(f"exported: {', '.join(map(str, export_compressai([each for each, _ in own], options.export)))}")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            print(f"exported: {', '.join(map(str, export_compressai([each for each, _ in own], Path(folder))))}")
         draw_curves([each for _, group in groups for each in group], out)
     except OSError as error:
         path = error.filename or out

@@ -6,6 +6,7 @@ Read are
     the same with "psnr" (LALIC), without "results" (MLIC++), with "test-set" (lossy-vae)
     {"Kodak": {"bpp": [...], "PSNR": [...], "MS_SSIM": [... in dB]}, "CLIC": ...}                 DCAE, CCA
     bpp,top1                                                                                       CSV, a line a point
+    {"codec": ..., "points": [...]}                                          results, as those in results/published
 
 A key that is the shown score of a task of the results beside it (`top1`, `ap`, `miou`) is that task's.
 """
@@ -15,11 +16,12 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lic.atomic import write_file
-from lic.curves.results import Point, Results, list_tasks
+from lic.curves.results import Point, Results, list_tasks, load_results
 
 Columns = Mapping[str, list[float]]
 _QUALITIES = {"psnr": "psnr", "psnr-rgb": "psnr", "ms-ssim": "ms-ssim", "ms-ssim-rgb": "ms-ssim"}
@@ -39,8 +41,10 @@ def read_curves(spec: str, beside: Sequence[Results]) -> list[Results]:
     path, _, name = spec.rpartition(":") if not Path(spec).is_file() and ":" in spec else (spec, "", "")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        parts: Mapping[str, Columns] = {"": _csv(text)} if path.lower().endswith(".csv") else _json(text)
         datasets = list(dict.fromkeys(each.dataset for each in beside))
+        if not path.lower().endswith(".csv") and _is_results(text):
+            return [_as_on(load_results(path), beside, name)]
+        parts: Mapping[str, Columns] = {"": _csv(text)} if path.lower().endswith(".csv") else _json(text)
         found = [(_dataset(own, datasets), columns) for own, columns in parts.items()]
         curves = [_results(name or _name(text, path), dataset, columns, beside, path)
                   for dataset, columns in found if dataset]  # fmt: skip
@@ -51,6 +55,29 @@ def read_curves(spec: str, beside: Sequence[Results]) -> list[Results]:
     if not curves:
         raise ValueError(f"curve file '{path}' is on {', '.join(parts)}; the results are on {', '.join(datasets)}")
     return curves
+
+
+def _is_results(text: str) -> bool:
+    content = json.loads(text)
+    return isinstance(content, dict) and "points" in content and "codec" in content
+
+
+def _as_on(results: Results, beside: Sequence[Results], name: str) -> Results:
+    """Return results under the name that the dataset has in those beside them, and under the name asked for.
+
+    Raises:
+        ValueError: they are on another dataset, or on another part of it.
+    """
+    datasets = list(dict.fromkeys(each.dataset for each in beside))
+    dataset = _dataset(results.dataset, datasets)
+    if not dataset:
+        raise ValueError(f"it is on {results.dataset}; the results are on {', '.join(datasets)}")
+    ours = {point.num_images for each in beside if each.dataset == dataset for point in each.points}
+    for point in results.points:
+        if ours and point.num_images not in ours:
+            raise ValueError(f"it is of {point.num_images} images; the results are of {', '.join(map(str, ours))}")
+    named = replace(results, codec=name, distortion=None, label=None) if name else results
+    return replace(named, dataset=dataset)
 
 
 def _csv(text: str) -> Columns:

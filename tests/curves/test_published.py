@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lic.curves.results import Results, load_results
 
 RESULTS = Path(__file__).parents[2] / "results"
 KODAK = [load_results(RESULTS / "photo_codecs" / "kodak" / f"{name}.json") for name in ("jpeg", "webp")]
-IMAGENET = [load_results(RESULTS / "photo_codecs" / "imagenet" / "jpeg.json")]
+IMAGENET = [load_results(RESULTS / "photo_codecs" / "imagenet" / f"{name}.json") for name in ("jpeg", "webp")]
 BPP, PSNR, MS_SSIM = [0.1, 0.2, 0.4], [29.0, 31.5, 33.25], [0.9, 0.96, 0.984]
 
 FORMS = {
@@ -90,21 +91,53 @@ def test_the_command_draws_and_compares(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "theirs.json").write_text(json.dumps(FORMS["compressai"]))
     files = [str(RESULTS / "photo_codecs" / "kodak" / f"{name}.json") for name in ("jpeg", "webp")]
     main([*files, "--curve", f"{tmp_path / 'theirs.json'}:Theirs et al.", "-o", str(tmp_path / "x.png"),
-          "--export", str(tmp_path / "out")])  # fmt: skip
+          "--export", "compressai", str(tmp_path / "out")])  # fmt: skip
     printed = capsys.readouterr().out
     assert "Theirs et al." in printed and "BD-rate against jpeg" in printed and (tmp_path / "x.png").exists()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["jpeg.json", "webp.json"]
 
 
 def test_what_is_exported_is_read_back_and_drawn_by_compressai(tmp_path: Path) -> None:
-    (path,) = export_compressai(IMAGENET, tmp_path)
-    (back,) = read_curves(str(path), IMAGENET)
+    path, other = export_compressai(IMAGENET, tmp_path)
+    (back,) = read_curves(str(path), IMAGENET[:1])
     for ours, theirs in zip(IMAGENET[0].points, back.points, strict=True):
         assert (ours.bpp, ours.score("psnr")) == (theirs.bpp, theirs.score("psnr"))
         assert theirs.score("imagenet-cls") == pytest.approx(ours.score("imagenet-cls"))
-    plot = [sys.executable, "-m", "compressai.utils.plot", "-f", str(path), "-m", "top1"]
+    plot = [sys.executable, "-m", "compressai.utils.plot", "-f", str(path), str(other), "-m", "top1"]
     subprocess.run([*plot, "-o", str(tmp_path / "x.png")], check=True, capture_output=True)
     assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_published_results_are_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = sorted((RESULTS / "published" / "kodak").iterdir())
+    for path in files:
+        (curve,) = read_curves(str(path), [*KODAK, *IMAGENET])
+        assert curve.dataset == KODAK[0].dataset and not curve.is_learned, "dashed"
+        assert {"source", "protocol", "caveat"} <= curve.environment.keys()
+        assert len(curve.points) >= 6 and len(curve.points[0].qualities) >= 1
+    (dcae,) = read_curves(f"{RESULTS}/published/kodak/dcae-mse.json:Lu et al.", KODAK)
+    assert dcae.name == "Lu et al."
+    assert [(point.bpp, point.score("psnr")) for point in dcae.points] == [
+        (0.109, 29.24), (0.175, 30.74), (0.292, 32.68), (0.426, 34.41), (0.593, 36.11), (0.811, 37.87),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="it is on Kodak; the results are on"):
+        read_curves(str(files[0]), IMAGENET)
+    half = [replace(KODAK[0], points=tuple(replace(point, num_images=12) for point in KODAK[0].points))]
+    with pytest.raises(ValueError, match="it is of 24 images; the results are of 12"):
+        read_curves(str(files[0]), half)
+    jpeg = str(RESULTS / "photo_codecs" / "kodak" / "jpeg.json")
+    main([jpeg, "--curve", *map(str, files[:3]), "-o", str(tmp_path / "x.png")])
+    assert read_curves(str(files[0]), KODAK)[0].name in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main([jpeg, "--export", "csv", str(tmp_path)])
+    assert "expected --export compressai FOLDER, came the format 'csv'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "stated"), [("lalic-mse", -15.26), ("chwdta-mse", -17.82)])
+def test_stated_bd_rates_on_kodak(name: str, stated: float) -> None:
+    """Of their READMEs, against VTM 9.1; nobody says by which interpolation."""
+    vtm, theirs = (load_results(RESULTS / "published" / "kodak" / f"{each}.json") for each in ("vtm-9.1", name))
+    assert bd_rate(vtm, theirs, "psnr").value == pytest.approx(stated, abs=0.1)
 
 
 def test_bd_rates_of_published_points() -> None:
