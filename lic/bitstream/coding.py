@@ -146,6 +146,7 @@ def describe_checkpoint(path: Path, device: str = "cpu") -> str:
         memory = (f"{cost.peak.encode_bytes / 1e6:.0f} MB at the peak to encode {WIDTH} x {HEIGHT} px, "
                   f"{cost.peak.decode_bytes / 1e6:.0f} to decode ({loaded.codec.device.type})")  # fmt: skip
     options = ", ".join(f"{name} {value}" for name, value in header.options.items())
+    tuned = f"; a decoder of its own, {loaded.sha256[:8]}, reads them" if header.streams_of else ""
     return (
         f"{path}\n"
         f"  codec    {header.codec} {options}\n"
@@ -154,7 +155,7 @@ def describe_checkpoint(path: Path, device: str = "cpu") -> str:
         f"  size     {cost.num_parameters / 1e6:.2f} million parameters\n"
         f"  cost     {cost.encode_kmac:.1f} kMAC per pixel to encode, {cost.decode_kmac:.1f} to decode\n"
         f"  memory   {memory}\n"
-        f"  name     {loaded.sha256[:8]} in streams"
+        f"  name     {loaded.fingerprint.hex()} in streams{tuned}"
     )
 
 

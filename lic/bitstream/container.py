@@ -5,7 +5,8 @@
     3       1      version, 2
     4       1      colour of the pixels; 0: RGB as sRGB (IEC 61966-2-1), the only one
     5       1      number of threads that the encoder computed with, 1 .. 16
-    6       4      fingerprint: first 4 bytes of the checkpoint file's SHA-256
+    6       4      fingerprint: first 4 bytes of the SHA-256 of the codec's checkpoint file; a checkpoint whose decoder
+                   alone was tuned writes and reads the fingerprint of the file that it was tuned from
     10      2      lmbda of the operating point, float16
     12      2      height of the image, uint16
     14      2      width, uint16
@@ -22,7 +23,6 @@ got wrong, and settings that would show the right symbols as another picture: th
 Neither is a signature: who can encode can make a stream of any picture.
 """
 
-import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,7 @@ import xxhash
 from torch import Tensor
 
 from lic.codecs import Codec, CodedImage, LoadedCodec, load_codec, shipped_codecs
+from lic.codecs.checkpoint import streams_of
 from lic.codecs.codec import MAX_THREADS
 
 MAGIC, VERSION, SRGB = b"LIC", 2, 0
@@ -205,7 +206,7 @@ def load_cached(path: Path) -> LoadedCodec:
 
 @lru_cache(maxsize=256)
 def _fingerprint(path: Path, modified_ns: int) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()[:4]
+    return bytes.fromhex(streams_of(path))[:4]
 
 
 @lru_cache(maxsize=8)

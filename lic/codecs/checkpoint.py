@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import pickle
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Header:
         versions: of the libraries that trained it.
         label: what its training was called; None: nothing but the distortion.
         seed: of its training; None: unknown.
+        streams_of: SHA-256 of the checkpoint whose streams it codes and decodes, all but its decoder being that one's;
+            None: it has streams of its own.
     """
 
     codec: str
@@ -57,8 +60,11 @@ class Header:
     versions: dict[str, str]
     label: str | None = None
     seed: int | None = None
+    streams_of: str | None = None
 
     def __post_init__(self) -> None:
+        require(self.streams_of is None or re.fullmatch("[0-9a-f]{64}", self.streams_of) is not None,
+                f"its header names no checkpoint whose streams it codes, but '{self.streams_of}'")
         require(isinstance(self.lmbda, list) and len(self.lmbda) > 0, "its header names no lmbda")
         for lmbda in self.lmbda:
             check_lmbda(lmbda)
@@ -79,9 +85,14 @@ class LoadedCodec(NamedTuple):
     code_sha256: str = ""
 
     @property
+    def streams_of(self) -> str:
+        """SHA-256 of the checkpoint whose streams it codes and decodes: its own, or the one that its decoder is for."""
+        return self.header.streams_of or self.sha256
+
+    @property
     def fingerprint(self) -> bytes:
-        """4 bytes by which a stream names the checkpoint."""
-        return bytes.fromhex(self.sha256)[:4]
+        """4 bytes by which a stream names the checkpoint that it is of."""
+        return bytes.fromhex(self.streams_of)[:4]
 
 
 def save_codec(codec: Codec, header: Header, path: Path) -> None:
@@ -162,8 +173,20 @@ def _check_widths(options: dict[str, Any], state: dict[str, torch.Tensor]) -> No
 
 
 def load_header(path: Path) -> Header:
-    """Return the header of a checkpoint that is one, of any codec."""
-    return _read(path)[0]
+    """Return the header of a checkpoint that is one, of any codec; a .safetensors file's weights are not read."""
+    if path.suffix == ".ckpt":
+        return _read_lightning(path)[0]
+    with safetensors.safe_open(path, "pt") as file:
+        return _header_in(file)
+
+
+def streams_of(path: Path) -> str:
+    """Return the SHA-256 of the checkpoint whose streams a file codes and decodes: its own, or that in its header."""
+    try:
+        parent = load_header(path).streams_of
+    except _DAMAGE:  # whoever loads it is told
+        parent = None
+    return parent or hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
@@ -181,9 +204,13 @@ def read_header(settings: dict[str, Any]) -> Header:
     return Header(**settings)
 
 
+def _header_in(file: Any) -> Header:
+    return read_header(json.loads((file.metadata() or {})["lic"]))
+
+
 def _read_safetensors(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
     with safetensors.safe_open(path, "pt") as file:
-        header = read_header(json.loads((file.metadata() or {})["lic"]))
+        header = _header_in(file)
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no mapping
     return header, _unpack_tables(state)
 

@@ -86,6 +86,8 @@ class Codec(nn.Module):
         self.grid, self.stride, self.can_tile = tuple(grid), stride, can_tile
         self.tile_px: int | None = None
         """transform images in tiles of this side, a multiple of 64; None, or where it cannot: whole"""
+        self.streams_of: str | None = None
+        """SHA-256 of the checkpoint whose tables it keeps, as its streams want; None: they follow from its weights"""
         self._version_of_tables: tuple[int, int] | None = None
         self._smallest_layout: tuple[Any, Any] | None = None
         self.register_load_state_dict_pre_hook(_fit_tables)  # type: ignore[no-untyped-call]  # torch's stubs
@@ -257,9 +259,14 @@ class Codec(nn.Module):
         """Return what every change of a parameter in place (optimiser step, loading) changes; a copy has its own."""
         return id(self), sum(parameter._version for parameter in self.parameters())
 
+    @property
+    def has_tables(self) -> bool:
+        """Whether the CDF tables at hand belong to the present weights."""
+        return self.streams_of is not None or self._version_of_tables == self._weights_version()
+
     def build_tables(self) -> None:
         """Build the CDF tables unless those at hand belong to the present weights."""
-        if self._version_of_tables != self._weights_version():
+        if not self.has_tables:
             getattr(self.network, "update", partial(CompressionModel.update, self.network))(force=True)
             self._version_of_tables = self._weights_version()
 
@@ -294,6 +301,6 @@ def _trust_loaded_tables(codec: nn.Module, _: Any) -> None:
 def _leave_out_stale_tables(codec: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
     """Empty the tables in a state dict unless they belong to the weights beside them."""
     assert isinstance(codec, Codec)
-    if codec._version_of_tables != codec._weights_version():
+    if not codec.has_tables:
         for _, _, name in _tables(codec):
             state[prefix + name] = state[prefix + name][:0]

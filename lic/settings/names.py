@@ -29,6 +29,7 @@ FeaturesPreset = Literal["lic", "zs-iqa"]
 MACLIPPreset = Literal["code", "paper"]
 ReaderName = Literal["machines", "eyes"]
 RateOfName = Literal["image", "folder"]
+TrainedName = Literal["codec", "decoder"]
 DataName = Literal["scenes", "folder", "webdataset"]
 TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",

@@ -20,6 +20,7 @@ from lic.settings.names import (
     OptimizerName,
     PrecisionName,
     ScheduleName,
+    TrainedName,
 )
 from lic.settings.stages import Stages, stages
 from lic.settings.tracking import WandbConfig
@@ -73,6 +74,8 @@ class TrainConfig:
     """what the distortion is multiplied with, a number or a file of `python -m lic calibrate`; default its own"""
     codec: CodecName | GuestFile = "mbt2018-mean"
     """architecture, or the Python file of one of your own (docs/extend.md)"""
+    train: TrainedName = "codec"
+    """codec, or decoder: the decoder of --init alone, which goes on reading that codec's streams (docs/train.md)"""
     num_channels: int | None = None
     """CompressAI's N; default as published, but 48 on the demo scenes"""
     num_latent_channels: int | None = None
@@ -106,9 +109,9 @@ class TrainConfig:
     init: str | None = None
     """checkpoint (.safetensors, .ckpt) whose weights to start from, or compressai:QUALITY for its zoo's"""
     single_rate: float = 0.05
-    """share of the steps trained at the grid's middle lmbda alone, before all of it (variable-rate codecs only)"""
+    """share of the steps trained at the grid's middle lmbda alone, before all of it (whole codecs of variable rate)"""
     warmup_mse: float = 0.15
-    """share of the steps trained with mse first (any other distortion)"""
+    """share of the steps trained with mse first (whole codecs, any other distortion)"""
     anchor_mse: float = 0.1
     """weight of a pixel anchor, as a share of the mse loss (any other distortion)"""
     anchor_ms_ssim: float = 0.0
@@ -166,6 +169,9 @@ class TrainConfig:
         require(self.name is None or (Path(self.name).name == self.name != ".." and self.name.isprintable()),
                 f"name is that of a folder in --output, got '{self.name}'")
         require(self.num_workers >= 0, f"num_workers must not be negative, got {self.num_workers}")
+        require(self.train == "codec" or (self.init or "").endswith(".safetensors"),
+                "--train decoder starts from a codec whose streams it shall read: give --init its .safetensors file, "
+                f"got {self.init}")
         if self.data != "scenes":
             require(self.data_root is not None, f"--data {self.data} needs --data_root, where the images are")
             require(self.eval.task is None or self.eval.data_root is not None,

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
 from lic.codecs.build import codec_card, middle
+from lic.codecs.synthesis import reconstruct_from_symbols
 from lic.data.crops import Batch
 from lic.distortions import MSE_SCALE, Distortion, mse
 from lic.distortions.ms_ssim import CARD as MS_SSIM
@@ -41,6 +42,9 @@ class CodecTraining(pl.LightningModule):
     poor optima, and MS-SSIM may start without gradient), and a small pixel anchor stays for the rest. One backward pass
     of loss + auxiliary loss serves both optimisers' parameters: the two losses touch disjoint sets, and nothing is
     unused under DDP.
+
+    Where the decoder alone is tuned, it starts trained: there are no first steps of another kind. The loss has the same
+    sum, of which the rate is a constant then.
     """
 
     def __init__(self, codec: Codec, distortion: Distortion, config: TrainConfig) -> None:
@@ -63,6 +67,17 @@ class CodecTraining(pl.LightningModule):
 
     @strict_loading.setter
     def strict_loading(self, _: bool) -> None: ...
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether the codec's decoder alone is tuned."""
+        return self.config.train == "decoder"
+
+    def train(self, mode: bool = True) -> "CodecTraining":
+        """Switch to training; a codec whose decoder alone is tuned codes, in eval mode."""
+        super().train(mode)
+        self.codec.train(mode and not self.is_decoder)
+        return self
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make the step's noise and shifts a function of seed, step and rank: a resumed run draws the same."""
@@ -101,7 +116,7 @@ class CodecTraining(pl.LightningModule):
 
     def operating_points(self, num_images: int, step: int) -> list[float | None]:
         """Return the lmbdas of a step, in random order; None: a single rate, without gain."""
-        is_single = step < self.config.single_rate * self.config.trainer.max_steps
+        is_single = step < self.config.single_rate * self.config.trainer.max_steps and not self.is_decoder
         if not self.codec.grid or is_single:
             return [None]
         return [self.codec.grid[i] for i in torch.randperm(len(self.codec.grid)).tolist()][:num_images]
@@ -109,7 +124,7 @@ class CodecTraining(pl.LightningModule):
     def _loss(self, image: Tensor, point: float | None, step: int) -> Loss:
         lmbda = middle(self.config.lmbdas) if point is None else point
         is_past_warmup = step >= self.warmup_steps
-        output = self.codec(image, point)
+        output = reconstruct_from_symbols(self.codec, image, point) if self.is_decoder else self.codec(image, point)
         bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
         distortion = self.distortion(output.reconstruction, image).mean() if is_past_warmup else squared
         scale = self.distortion.scale if is_past_warmup else MSE_SCALE
@@ -130,7 +145,8 @@ class CodecTraining(pl.LightningModule):
     @property
     def leaves_gains_aside(self) -> bool:
         """Whether there are steps in which not every point of the grid is trained."""
-        return bool(self.codec.grid) and (self.config.single_rate > 0 or self.config.batch_size < len(self.codec.grid))
+        is_whole = bool(self.codec.grid) and not self.is_decoder
+        return is_whole and (self.config.single_rate > 0 or self.config.batch_size < len(self.codec.grid))
 
     @property
     def has_own_distortion(self) -> bool:
@@ -140,7 +156,8 @@ class CodecTraining(pl.LightningModule):
     @property
     def warmup_steps(self) -> int:
         """How many of the first steps minimise mse in place of the chosen distortion."""
-        return math.ceil(self.config.warmup_mse * self.config.trainer.max_steps) if self.has_own_distortion else 0
+        has_any = self.has_own_distortion and not self.is_decoder
+        return math.ceil(self.config.warmup_mse * self.config.trainer.max_steps) if has_any else 0
 
     def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
         """Return the optimiser and --schedule of the weights' learning rates; the quantiles' is constant.
@@ -231,7 +248,7 @@ class CodecTraining(pl.LightningModule):
         versions = {name: version(name) for name in ("lic", "torch", "compressai")}
         data = "demo scenes (embedded, synthetic)" if config.data == "scenes" else str(config.data_root)
         return Header(card.name, options, config.lmbdas, self.distortion.name, data, self.global_step, versions,
-                      config.label, config.seed)  # fmt: skip
+                      config.label, config.seed, self.codec.streams_of)  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen metric out, and say what the codec is and whose state the optimiser's is."""

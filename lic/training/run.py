@@ -35,6 +35,7 @@ from lic.settings.metrics import MetricsConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import STOP_SIGNALS, JudgingStopped, LastCheckpoint, StepProgress
+from lic.training.decoder import decoder_to_tune, with_label
 from lic.training.images import training_images
 from lic.training.judging import RateTaskCallback
 from lic.training.module import CodecTraining
@@ -64,7 +65,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     console.quiet |= not is_first
     device = check_devices(config.trainer)
     precision = pick_precision(config.trainer.precision, device)
-    config = with_widths(with_precision(config, precision))
+    config = with_label(with_widths(with_precision(config, precision)))
     if config.resume is not None:
         check_same(config.resume, load_codec(config.resume, [config.codec]).header, config)
         check_resumable(Path(config.resume), config, console)
@@ -173,9 +174,10 @@ def initial_codec(config: TrainConfig) -> Codec:
         return codec
     loaded = load_codec(config.init, [config.codec])
     check_same(config.init, loaded.header, config)
-    require(not codec.grid or loaded.header.lmbda == config.lmbdas,
-            f"checkpoint {config.init} has the grid --lmbda {' '.join(map(str, loaded.header.lmbda))}; give the same")
-    return loaded.codec
+    is_decoder = config.train == "decoder"
+    require(not (codec.grid or is_decoder) or loaded.header.lmbda == config.lmbdas,
+            f"checkpoint {config.init} has --lmbda {' '.join(map(str, loaded.header.lmbda))}; give the same")
+    return decoder_to_tune(loaded, config) if is_decoder else loaded.codec
 
 
 def check_same(path: str, header: Header, config: TrainConfig) -> None:
