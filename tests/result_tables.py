@@ -68,6 +68,11 @@ def tables() -> Iterator[str]:
     for each in (variable, longer):
         yield markdown_bd_rates(single, [single, each], (*TASKS, "psnr", "ms-ssim"))
 
+    tuned = load("decoder", "mbt2018-mean-vbr-mse-with-mlclipsim-decoder")
+    mse, mlclipsim = demo[:2]
+    yield _one_stream(mse, *tuned)
+    yield markdown_bd_rates(mse, [mse, *tuned, mlclipsim], QUALITIES)
+
     kodak = load("photos/kodak", "mbt2018-mean-mse", "mbt2018-mean-mlclipsim", "jpeg")
     yield markdown_table(kodak).replace("ML-CLIPSim |", "ML-CLIPSim (first demo encoder) |", 1)
 
@@ -77,6 +82,21 @@ def tables() -> Iterator[str]:
     yield _votes("pcmp", "demo encoder", "ML-CLIPSim, the default (layers 0, 1, 2)")
     yield _votes("pcmp/photos", "`photos`", "ML-CLIPSim's formula, the default (layers 0 to 3)")
     yield _speed()
+
+
+def _one_stream(original: Results, tuned: Results) -> str:
+    """What two decoders make of the same streams, one after the other in each cell."""
+    columns = {"imagenet-cls": ("top-1", 100, 1), "coco-det": ("box AP", 100, 1), "voc-seg": ("mIoU", 100, 1),
+               "mlclipsim": ("ML-CLIPSim", 1, 4), "psnr": ("PSNR", 1, 2)}  # fmt: skip
+    rows = []
+    for one, other in zip(original.points, tuned.points, strict=True):
+        assert one.lmbda == other.lmbda and abs(one.bpp - other.bpp) < 2e-5, "the same streams, but of two machines"
+        row = [f"{one.lmbda:g}", f"{one.bpp:.3f}"]
+        for quality, (_, factor, digits) in columns.items():
+            values = [each.score(quality) if quality in TASKS else each.qualities[quality] for each in (one, other)]
+            row.append(" / ".join(f"{factor * value:.{digits}f}" for value in values))
+        rows.append(row)
+    return _markdown(["lmbda", "bpp", *(title for title, *_ in columns.values())], rows)
 
 
 def _photo_codecs() -> str:
