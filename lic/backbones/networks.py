@@ -73,6 +73,14 @@ class Network(Protocol):
         """
         ...
 
+    def uncut(self, side_px: int) -> "Network":
+        """Return a classifier that sees squares of this side as they are, neither resized nor cropped.
+
+        Raises:
+            ValueError: it takes pictures of another size only.
+        """
+        ...
+
 
 def build_network(spec: str, weights: str | None, device: torch.device) -> Network:
     """Return a network.
@@ -163,6 +171,10 @@ class _DemoReader:
     def __call__(self, image: Tensor) -> list[Callable[[Sequence[str]], list[str]]]:
         """Return what answers questions about each image."""
         return [partial(self._answer, one) for one in self.network.look(image.to(self.device)).split(1)]
+
+    def uncut(self, side_px: int) -> "_DemoReader":
+        """Return the reader: it crops nothing."""
+        return self
 
     def _answer(self, scene: Tensor, questions: Sequence[str]) -> list[str]:
         logits = self.network.reply(scene.expand(len(questions), -1, -1, -1), to_words(questions).to(self.device))

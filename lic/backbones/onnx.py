@@ -4,7 +4,9 @@
     network(image)[0]["boxes"]
 """
 
+import copy
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,17 @@ class OnnxNetwork:
     def __call__(self, image: Tensor) -> list[Any]:
         """Return the answer for each of (N, 3, H, W) images, RGB in [0, 1]; see `lic.backbones.networks.Network`."""
         return [self._answer(one) for one in image]
+
+    def uncut(self, side_px: int) -> "OnnxNetwork":
+        """Return the network without resizing and cropping, if its input has this side; see `Network`."""
+        if self.description.input_size != [side_px, side_px]:
+            sides = " x ".join(map(str, self.description.input_size))
+            raise ValueError(f"network {self.name} takes pictures of {sides}, not of {side_px} x {side_px} as they "
+                             "are; choose one of any size, such as timm:FILE.safetensors")
+        other = copy.copy(self)
+        other.description = replace(self.description, fit="resize", resize_px=None)
+        other.fingerprint = f"{self.fingerprint} uncut"
+        return other
 
     def _answer(self, image: Tensor) -> Any:
         page, placement = fit_image(to_pil_image((image.clamp(0, 1) * 255).round().byte()), self.description)

@@ -4,13 +4,15 @@ The preprocessing gets what it was published for, an 8-bit Pillow image, so that
 reference evaluation (references/classification/presets.py, references/segmentation/presets.py) bit for bit.
 """
 
+import copy
 import difflib
 import hashlib
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision import models
+from torchvision import models, transforms
 from torchvision.transforms.functional import to_pil_image
 
 from lic.backbones.description import Description, Kind, fit_image, read_description
@@ -57,17 +59,19 @@ class TorchNetwork:
         classes: names by output index.
         settings: what besides the weights its answers depend on.
         device: where it runs.
+        whole: the preprocessing without its resizing and cropping, where it has any.
     """
 
     def __init__(
         self, name: str, kind: Kind, network: nn.Module, preprocess: Callable[[Any], Tensor] | None,
         classes: tuple[str, ...] | None, settings: str, device: torch.device,
+        whole: Callable[[Any], Tensor] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.kind, self.classes = name, kind, classes
         self.network = network.eval().requires_grad_(False)
         self.fingerprint = _fingerprint(self.network, f"{name} {settings}")
         self.network.to(device)
-        self.preprocess, self.device = preprocess, device
+        self.preprocess, self.device, self._whole = preprocess, device, whole
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> list[Any]:
@@ -88,6 +92,19 @@ class TorchNetwork:
             .argmax(0).to(torch.uint8).cpu()
             for one in logits  # one by one: 21 planes of float at the image's size are large
         ]  # fmt: skip
+
+
+    def uncut(self, side_px: int) -> "TorchNetwork":
+        """Return the network without the resizing and cropping before it; see `lic.backbones.networks.Network`."""
+        other = copy.copy(self)
+        if self.preprocess is not None:
+            other.preprocess, other.fingerprint = self._whole, f"{self.fingerprint} uncut"
+        try:
+            other(torch.zeros(1, 3, side_px, side_px))
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            raise ValueError(f"network {self.name} takes no pictures of {side_px} x {side_px} as they are: "
+                             f"{' '.join(str(error).split())[:200]}; choose one of any size") from error
+        return other
 
 
 def _as_found(found: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -122,7 +139,15 @@ def build_torchvision(name: str, weights: str | None, device: torch.device) -> T
     published = models.get_model_weights(name).DEFAULT
     network = load_torchvision(name, weights)
     preprocess = published.transforms() if kind in ("classification", "semantic") else None
-    return TorchNetwork(name, kind, network, preprocess, tuple(published.meta["categories"]), repr(preprocess), device)
+    whole = _normalised(preprocess.mean, preprocess.std) if preprocess and kind == "classification" else None
+    classes = tuple(published.meta["categories"])
+    return TorchNetwork(name, kind, network, preprocess, classes, repr(preprocess), device, whole)
+
+
+def _normalised(mean: Sequence[float], std: Sequence[float]) -> Callable[[Any], Tensor]:
+    """Return the part of a preprocessing that does not change the size."""
+    steps = [transforms.PILToTensor(), transforms.ConvertImageDtype(torch.float), transforms.Normalize(mean, std)]
+    return transforms.Compose(steps)  # type: ignore[no-any-return]  # untyped library
 
 
 def load_torchvision(name: str, weights: str | None, elsewhere: str = _ELSEWHERE) -> nn.Module:
@@ -196,7 +221,8 @@ def build_timm(name: str, weights: str | None, device: torch.device) -> TorchNet
     network = load_timm(name, weights)
     settings = timm.data.resolve_model_data_config(network)
     preprocess = timm.data.create_transform(**settings, is_training=False)
-    return TorchNetwork(name, "classification", network, preprocess, _imagenet(network), repr(settings), device)
+    whole = _normalised(settings["mean"], settings["std"])
+    return TorchNetwork(name, "classification", network, preprocess, _imagenet(network), repr(settings), device, whole)
 
 
 def load_timm(
@@ -229,8 +255,12 @@ def build_timm_file(path: Path, device: torch.device) -> TorchNetwork:
     def preprocess(image: Any) -> Tensor:
         return fit_image(image, description)[0][0]
 
+    def whole(image: Any) -> Tensor:
+        size = [image.height, image.width]
+        return fit_image(image, replace(description, input_size=size, fit="resize", resize_px=None))[0][0]
+
     classes = tuple(description.classes) if description.classes else _imagenet(network)
-    return TorchNetwork(path.stem, "classification", network, preprocess, classes, repr(description), device)
+    return TorchNetwork(path.stem, "classification", network, preprocess, classes, repr(description), device, whole)
 
 
 def load_timm_file(path: Path) -> tuple[nn.Module, Description]:

@@ -109,6 +109,10 @@ class VisionLanguageModel:
         pixels = (image.cpu().clamp(0, 1) * 255).round().byte()
         return [Reader(self, to_pil_image(one)) for one in pixels]
 
+    def uncut(self, side_px: int) -> "VisionLanguageModel":
+        """Return the model: it crops nothing."""
+        return self
+
     def prepare(self, pictures: Sequence[Image.Image], questions: Sequence[str]) -> dict[str, Any]:
         """Return the model's inputs for a question to each picture."""
         contents = [[{"type": "image"}, {"type": "text", "text": question}] for question in questions]

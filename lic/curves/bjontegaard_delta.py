@@ -22,7 +22,7 @@ import numpy as np
 
 from lic.curves.facts import Facts
 from lic.curves.mpeg_fit import MIN_FITTED, monotone_scores
-from lic.curves.results import Results, facts_of
+from lic.curves.results import Results, check_protocols, facts_of
 from lic.settings.names import FitName
 
 MIN_POINTS = 3
@@ -82,8 +82,9 @@ def bd_rate(reference: Results, candidate: Results, quality: str, fit: FitName |
         fit: how a curve that does not rise throughout is mended, of scores in percent; there is no interval then.
 
     Raises:
-        ValueError: the quality is unknown.
+        ValueError: the quality is unknown, or the curves follow different protocols.
     """
+    check_protocols([reference, candidate])
     facts = facts_of([reference, candidate], quality)
     assert fit is None or can_fit(facts)
     sign = -1.0 if facts.is_lower_better else 1.0
@@ -138,6 +139,7 @@ def bd_accuracy(reference: Results, candidate: Results, quality: str) -> Delta:
 
     The average is over the logarithm of the rate. Arguments and errors: as for `bd_rate`.
     """
+    check_protocols([reference, candidate])
     sign = -1.0 if facts_of([reference, candidate], quality).is_lower_better else 1.0
     one, other = (_measured(results, quality, sign) for results in (reference, candidate))
     flaws = [_flaw(curve, "kept in the BD-accuracy") for curve in (one, other) if curve.flagged]

@@ -200,5 +200,5 @@ def in_percent(results: Sequence[Results]) -> str:
 def setting(point: Point) -> str:
     """Return an operating point's setting in words."""
     if point.quality is not None:
-        return f"q {point.quality}"
+        return f"q {point.quality}" + (f", {point.scale_percent} %" if point.scale_percent else "")
     return "" if point.lmbda is None else f"λ {point.lmbda:g}"

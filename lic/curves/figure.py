@@ -84,7 +84,7 @@ def draw_curves(results: Sequence[Results], path: Path | str) -> None:
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
         _draw_legend(figure, axes[len(panels) :], list({line.get_label(): line for line in lines}.values()))
-        title = f"Rate-task curves on {datasets[0]}" if is_one else "Rate-task curves"
+        title = f"Rate-task curves on {results[0].data}" if is_one else "Rate-task curves"
         figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
         with replacing(Path(path)) as temporary:
             figure.savefig(temporary, format="png", facecolor="white")
@@ -144,7 +144,7 @@ def _draw_panel(axis: Axes, results: Sequence[Results], lines: Sequence[Line2D],
 def _name_set(axis: Axes, group: Sequence[Results], quality: str) -> None:
     """Say below a panel's title on what and by which networks."""
     networks = [network.partition("_")[0] for network in group[0].networks.get(quality, [])]
-    words = f"{group[0].dataset}; {', '.join(networks)}" if networks else group[0].dataset
+    words = f"{group[0].data}; {', '.join(networks)}" if networks else group[0].data
     axis.set_title(f"{axis.get_title(loc='left')}\n", loc="left", fontsize=10.5, fontweight="bold")
     axis.annotate(words, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8)
 

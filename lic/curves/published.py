@@ -8,6 +8,9 @@ Read are
     bpp,top1                                                                                       CSV, a line a point
     {"codec": ..., "points": [...]}                                          results, as those in results/published
 
+Beside them may stand "protocol" and "bits" (real, estimated), in the file or its "meta"; CSV has columns of these
+names. Who names no protocol has coded files as they are.
+
 A key that is the shown score of a task of the results beside it (`top1`, `ap`, `miou`) is that task's.
 """
 
@@ -18,13 +21,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lic.atomic import write_file
-from lic.curves.results import Point, Results, list_tasks, load_results
+from lic.curves.results import Bits, Point, Results, list_tasks, load_results
 
 Columns = Mapping[str, list[float]]
 _QUALITIES = {"psnr": "psnr", "psnr-rgb": "psnr", "ms-ssim": "ms-ssim", "ms-ssim-rgb": "ms-ssim"}
+_RULES = ("protocol", "bits")
 _SECONDS = {"encoding-time": "encode_seconds", "decoding-time": "decode_seconds"}
 
 
@@ -46,7 +50,8 @@ def read_curves(spec: str, beside: Sequence[Results]) -> list[Results]:
             return [_as_on(load_results(path), beside, name)]
         parts: Mapping[str, Columns] = {"": _csv(text)} if path.lower().endswith(".csv") else _json(text)
         found = [(_dataset(own, datasets), columns) for own, columns in parts.items()]
-        curves = [_results(name or _name(text, path), dataset, columns, beside, path)
+        protocol, bits = _rules(text, path)
+        curves = [_results(name or _name(text, path), dataset, columns, beside, path, protocol, bits)
                   for dataset, columns in found if dataset]  # fmt: skip
     except FileNotFoundError:
         raise ValueError(f"curve file '{path}' does not exist") from None
@@ -86,7 +91,7 @@ def _csv(text: str) -> Columns:
         raise ValueError("expected a header such as bpp,top1 and a line for each point")
     if any(len(row) != len(head) for row in rows):
         raise ValueError(f"expected {len(head)} numbers a line, as the header has")
-    return {key: [float(row[i]) for row in rows[1:]] for i, key in enumerate(head)}
+    return {key: [float(row[i]) for row in rows[1:]] for i, key in enumerate(head) if key not in _RULES}
 
 
 def _json(text: str) -> Mapping[str, Columns]:
@@ -112,6 +117,29 @@ def _name(text: str, path: str) -> str:
     return str(content.get("name") or Path(path).stem)
 
 
+def _rules(text: str, path: str) -> tuple[str, Bits]:
+    """Return the protocol that a file names, and whether its bits are real.
+
+    Raises:
+        ValueError: it names several, or another kind of bits.
+    """
+    if path.lower().endswith(".csv"):
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
+        head = [cell.lower() for cell in rows[0]]
+        columns = {key: {row[head.index(key)] for row in rows[1:]} for key in _RULES if key in head}
+        if any(len(values) > 1 for values in columns.values()):
+            raise ValueError("expected one protocol, and one kind of bits, in all lines")
+        named: Mapping[str, Any] = {key: values.pop() for key, values in columns.items()}
+    else:
+        content = json.loads(text)
+        meta = content.get("meta")
+        named = {**content, **(meta if isinstance(meta, dict) else {})}
+    protocol, bits = named.get("protocol", "file"), named.get("bits", "unknown")
+    if bits not in get_args(Bits):
+        raise ValueError(f"bits '{bits}' are unknown; choose from: {', '.join(get_args(Bits))}")
+    return str(protocol), bits
+
+
 def _dataset(own: str, datasets: Sequence[str]) -> str:
     """Return which dataset is meant: that of this name, or the only one there is where the file has no name for it.
 
@@ -126,7 +154,9 @@ def _dataset(own: str, datasets: Sequence[str]) -> str:
     return next((each for each, name in zip(datasets, plain[1:], strict=True) if plain[0] in name), "")
 
 
-def _results(name: str, dataset: str, columns: Columns, beside: Sequence[Results], path: str) -> Results:
+def _results(
+    name: str, dataset: str, columns: Columns, beside: Sequence[Results], path: str, protocol: str, bits: Bits
+) -> Results:
     like = [each for each in beside if each.dataset == dataset]
     facts = {task: facts for each in reversed(like) for task, facts in each.tasks.items()}
     by_headline = {facts[task].headline: task for task in reversed(list_tasks(like))}
@@ -159,7 +189,8 @@ def _results(name: str, dataset: str, columns: Columns, beside: Sequence[Results
         )
         for number in range(len(bpp))
     ]  # fmt: skip
-    return Results(name, None, dataset, tuple(points), {}, {"file": path}, tasks={task: facts[task] for task in tasks})
+    return Results(name, None, dataset, tuple(points), {}, {"file": path}, tasks={task: facts[task] for task in tasks},
+                   protocol=protocol, bits=bits)  # fmt: skip
 
 
 def _numbers(key: str, values: Any, length: int | None = None) -> list[float]:
@@ -190,8 +221,8 @@ def export_compressai(results: Sequence[Results], folder: Path) -> list[Path]:
         content["decoding_time"] = [point.decode_seconds for point in each.points]
         whole = {key: values for key, values in content.items()
                  if all(value is not None and math.isfinite(value) for value in values)}  # fmt: skip
-        text = {"name": each.name, "description": f"{each.name} on {each.dataset}", "meta": {"dataset": each.dataset},
-                "results": whole}  # fmt: skip
+        text = {"name": each.name, "description": f"{each.name} on {each.dataset}", "results": whole,
+                "meta": {"dataset": each.dataset, "protocol": each.protocol, "bits": each.bits}}  # fmt: skip
         paths.append(folder / f"{each.curve.stem_with_seed}.json")
         write_file(json.dumps(text, indent=2, ensure_ascii=False) + "\n", paths[-1])
     return paths

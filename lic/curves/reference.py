@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from lic.curves.results import Results, load_results
+from lic.curves.results import Results, check_protocols, load_results
 from lic.curves.seeds import group_seeds
 
 
@@ -36,11 +36,14 @@ def choose_reference(results: Sequence[Results], paths: Sequence[Path], name: st
 def by_dataset(files: Sequence[tuple[Results, Path]], name: str | None) -> list[tuple[Results, list[Results]]]:
     """Return for each dataset the reference and all results, the reference among them.
 
-    Neither rates nor scores of different datasets can be compared.
+    Neither rates nor scores of different datasets can be compared, nor those of different protocols on one.
 
     Args:
         files: results and the files that they come from.
         name: of the reference; see `choose_reference`.
+
+    Raises:
+        ValueError: the reference is on another dataset, or follows another protocol than any of the others.
     """
     groups = []
     for dataset in dict.fromkeys(results.dataset for results, _ in files):
@@ -49,5 +52,6 @@ def by_dataset(files: Sequence[tuple[Results, Path]], name: str | None) -> list[
         if reference.dataset != dataset:
             raise ValueError(f"--reference '{name}' is on '{reference.dataset}', the others on '{dataset}'")
         group = list(own) if any(each is reference for each in own) else [reference, *own]
+        check_protocols(group)
         groups.append((reference, group))
     return groups

@@ -6,9 +6,10 @@
      "networks": {"coco-det": ["yolox_nano"]}, "command": "python eval.py --task coco-det", "config": {"limit": null},
      "label": null, "seed": 0,
      "tasks": {"coco-det": {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1}},
-     "costs": {"3f1c...": {"num_parameters": 1762000, "encode_kmac": 12.9, ..., "decode_bytes": 51000000, ...}}}
+     "costs": {"3f1c...": {"num_parameters": 1762000, "encode_kmac": 12.9, ..., "decode_bytes": 51000000, ...}},
+     "protocol": "file", "bits": "real"}
 
-Files without the last seven keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
+Files without the last nine keys are older, and read all the same, as do those whose points have `psnr_db`, `ms_ssim`
 and `mlclipsim` instead of `qualities`. Figures, tables and BD-rates are drawn from these
 files alone, of tasks that nobody here knows, too. A value that could not be measured is `null` in the file and NaN
 here. Where several networks judged a task, `coco-det` holds the mean of their scores, and `coco-det@network` those of
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from lic.atomic import write_file
 from lic.curves.costs import Costs
@@ -38,6 +39,7 @@ OLDER_QUALITIES = {"psnr_db": "psnr", "ms_ssim": "ms-ssim", "mlclipsim": "mlclip
 """Keys of points in files of before 2026-11-26, and the metrics that they are."""
 
 TaskScores = dict[str, dict[str, float]]
+Bits = Literal["real", "estimated", "unknown"]
 
 
 def prediction_text(prediction: Any) -> str:
@@ -75,6 +77,10 @@ class Point:
     """Scores by task, such as {"coco-det": {"ap": 0.5, "ap50": 0.8}}."""
     replicates: dict[str, list[float]] = field(default_factory=dict)
     """Headline scores on sets of images drawn with replacement, by task: the same sets for all curves on a dataset."""
+    bpp_pooled: float | None = None
+    """All bits over all pixels, as MPEG counts, where `bpp` is the mean over images; None: not recorded."""
+    scale_percent: int | None = None
+    """Of the sides of what was coded, where a codec makes images smaller first; None: it does not."""
     headlines: dict[str, str] = field(default_factory=dict)
     """The one score of each task that is shown, such as {"coco-det": "ap"}; the results that the point is of set it."""
 
@@ -125,6 +131,10 @@ class Results:
     """How metrics are shown that are not the house's."""
     costs: dict[str, Costs] = field(default_factory=dict)
     """What the points' checkpoints cost, by SHA-256."""
+    protocol: str = "file"
+    """What of each file was coded (`lic.settings.names.ProtocolName`)."""
+    bits: Bits = "real"
+    """Whether rates are those of streams, or of probabilities."""
 
     def __post_init__(self) -> None:
         for scores in (self.ceiling, *(point.tasks for point in self.points)):
@@ -147,6 +157,11 @@ class Results:
         return self.curve.name
 
     @property
+    def data(self) -> str:
+        """The dataset and, where it is not the files as they are, the protocol."""
+        return self.dataset if self.protocol == "file" else f"{self.dataset}, {self.protocol}"
+
+    @property
     def is_learned(self) -> bool:
         """Whether this is a trained codec, not JPEG and its kind."""
         return all(point.quality is None for point in self.points)
@@ -154,6 +169,16 @@ class Results:
     def ceiling_score(self, name: str) -> float:
         """Return the headline score on the uncompressed images; NaN where it was not measured."""
         return _score(self.ceiling, name, self._headlines)
+
+
+def check_protocols(results: Sequence[Results]) -> None:
+    """Raise ValueError, in one line, where results on a dataset follow several protocols."""
+    for dataset in dict.fromkeys(each.dataset for each in results):
+        names = {each.protocol: each.name for each in reversed(results) if each.dataset == dataset}
+        listed = ", ".join(f"{protocol} ({name})" for protocol, name in sorted(names.items()))
+        if len(names) > 1:
+            raise ValueError(f"the results on {dataset} follow several protocols, {listed}: neither their rates nor "
+                             "their scores compare; give those of one protocol")  # fmt: skip
 
 
 def facts_of(results: Sequence[Results], name: str) -> Facts:
@@ -193,6 +218,8 @@ def _score(tasks: TaskScores, name: str, headlines: Mapping[str, str], end: str 
     return tasks.get(name, {}).get(headlines.get(task_of(name), "") + end, math.nan)
 
 
+_OPTIONAL = ("bpp_pooled", "scale_percent")
+"""Fields of a point that are keys of its JSON only where they say something."""
 _NESTED = ("tasks", "headlines", "replicates")
 """Fields of a point that are no keys of its JSON: the tasks themselves are, and the results say what is shown."""
 _LONG_LIST = re.compile(r"\[\n\s+(?:(?:[-\d.e]+|null),?\s+){50,}\]")  # of numbers: a line, not one for each
@@ -203,7 +230,7 @@ def save_results(results: Results, path: Path | str) -> None:
     path = Path(path)
     points = [
         {
-            **{k: v for k, v in asdict(p).items() if k not in _NESTED},
+            **{k: v for k, v in asdict(p).items() if k not in _NESTED and (v is not None or k not in _OPTIONAL)},
             **({"replicates": p.replicates} if p.replicates else {}),
             **p.tasks,
         }
@@ -244,7 +271,7 @@ def _parse_results(content: Any) -> Results:
     kinds: Mapping[str, Any] = {
         "codec": str, "distortion": str | None, "dataset": str, "points": list, "ceiling": dict, "environment": dict,
         "networks": dict, "command": str, "config": dict, "label": str | None, "seed": int | None,
-        "tasks": dict, "metrics": dict, "costs": dict,
+        "tasks": dict, "metrics": dict, "costs": dict, "protocol": str, "bits": str,
     }  # fmt: skip
     required = [each.name for each in fields(Results) if each.default is each.default_factory is MISSING]
     _check_keys("results", content, required)
@@ -252,6 +279,8 @@ def _parse_results(content: Any) -> Results:
         if name not in kinds:
             raise ValueError(_unknown("key", name, kinds))
         _check_type(name, value, kinds[name])
+    if content.get("bits", "real") not in get_args(Bits):
+        raise ValueError(_unknown("kind of bits", content["bits"], get_args(Bits)))
     for task, networks in content.get("networks", {}).items():
         _check_type(f"networks of {task}", networks, list)
     if len(content["points"]) > MAX_POINTS:
@@ -291,12 +320,13 @@ def _parse_point(content: Any, facts: Mapping[str, Facts]) -> Point:
     kinds = {name: kind for name, kind in get_type_hints(Point).items() if name not in ("qualities", *_NESTED)}
     is_older = isinstance(content, dict) and "qualities" not in content and "psnr_db" in content
     own = [*kinds, *(OLDER_QUALITIES if is_older else ["qualities"])]
-    _check_keys("point", content, own)
+    _check_keys("point", content, [name for name in own if name not in _OPTIONAL])
     replicates = _parse_replicates(content.get("replicates", {}))
     qualities = {name: content[key] for key, name in OLDER_QUALITIES.items()} if is_older else content["qualities"]
     values: dict[str, Any] = {}
     for name, kind in kinds.items():
-        values[name] = math.nan if kind is float and content[name] is None else content[name]
+        value = content.get(name)
+        values[name] = math.nan if kind is float and value is None else value
         _check_type(name, values[name], kind if kind is int else kind | int)
     tasks = _parse_tasks({key: content[key] for key in content if key not in (*own, "replicates")}, facts)
     return Point(**values, qualities=_parse_qualities(qualities), tasks=tasks, replicates=replicates)

@@ -31,7 +31,7 @@ def group_seeds(results: Sequence[Results]) -> list[list[Results]]:
     Raises:
         ValueError: as `merge_seeds`.
     """
-    seeds: dict[tuple[Curve, str], list[Results]] = {}
+    seeds: dict[tuple[Curve, str, str], list[Results]] = {}
     for each in results:
         if each.seed is not None:
             seeds.setdefault(_without_seed(each), []).append(each)
@@ -61,8 +61,8 @@ def check_grids(name: str, grids: Mapping[int, Iterable[float | None]]) -> None:
                              f"{found} of seed {seed}; leave one out, or train it with another --label")  # fmt: skip
 
 
-def _without_seed(results: Results) -> tuple[Curve, str]:
-    return results.curve._replace(seed=None), results.dataset
+def _without_seed(results: Results) -> tuple[Curve, str, str]:
+    return results.curve._replace(seed=None), results.dataset, results.protocol
 
 
 def _check_seeds(group: Sequence[Results]) -> None:
@@ -84,12 +84,14 @@ def _mean_point(points: Sequence[Point]) -> Point:
         return fmean(getattr(point, name) for point in points)
 
     has_estimates = all(point.bpp_estimated is not None for point in points)
+    is_pooled = all(point.bpp_pooled is not None for point in points)
     return replace(
         points[0],
         checkpoint=None,  # there are several
         replicates={},
         bpp=mean("bpp"),
         bpp_estimated=mean("bpp_estimated") if has_estimates else None,
+        bpp_pooled=mean("bpp_pooled") if is_pooled else None,
         qualities={
             name: fmean(point.qualities[name] for point in points)
             for name in points[0].qualities

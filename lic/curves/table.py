@@ -42,7 +42,7 @@ def print_results(results: Sequence[Results], console: Console | None = None) ->
         console: where to print; the terminal if not given.
     """
     results = merge_seeds(results)
-    datasets = ", ".join(dict.fromkeys(each.dataset for each in results))
+    datasets = ", ".join(dict.fromkeys(each.data for each in results))
     table = _new_table(f"{datasets}: {in_percent(results)}")
     table.add_column("codec", overflow="fold")
     for column in _columns(results):

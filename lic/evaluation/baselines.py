@@ -12,6 +12,9 @@ from torch import Tensor
 from lic.bitstream import Encoded
 from lic.evaluation.binaries import BpgCoder, VideoCoder
 from lic.evaluation.coders import Coder
+from lic.evaluation.protocols import FILE, Protocol
+from lic.evaluation.scaled import SCALES, ScaledCoder
+from lic.evaluation.vvenc import VvencCoder
 from lic.images import to_uint8
 from lic.settings import require
 from lic.settings.evaluate import EvalConfig
@@ -55,6 +58,7 @@ class PillowCoder:
     seed: int | None = None
     lmbda: float | None = None
     checkpoint: str | None = None
+    scale_percent: int | None = None
     is_threadsafe: bool = True
 
     def __init__(self, name: PillowName, quality: int) -> None:
@@ -66,8 +70,9 @@ class PillowCoder:
         self.quality: int | None = quality
         own = {"quality_mode": "dB", "quality_layers": [quality]} if name == "jpeg2000" else {"quality": quality}
         self._settings = {**_SETTINGS[name], **own}
-        library = features.version("libjpeg_turbo") if name == "jpeg" else features.version(_LIBRARY[name])
-        self.fingerprint: str = f"{name} {self._settings} Pillow {PIL.__version__} library {library}"
+        library = "libjpeg_turbo" if name == "jpeg" else _LIBRARY[name]
+        self.program: str | None = f"Pillow {PIL.__version__}, {library} {features.version(library)}"
+        self.fingerprint: str = f"{name} {self._settings} {self.program}"
 
     def encode(self, image: Tensor) -> Encoded:
         """Return the bytes of the file."""
@@ -93,6 +98,11 @@ def baseline_coders(config: EvalConfig) -> list[Coder]:
         match name:
             case "vtm":
                 coders += [VideoCoder("vtm", qp, config.vtm_path, config.vtm_config) for qp in QPS]
+            case "vtm-scaled":
+                whole = [VideoCoder("vtm", qp, config.vtm_path, config.vtm_config) for qp in QPS]
+                coders += [ScaledCoder(each, percent) for percent in SCALES for each in whole]
+            case "vvenc":
+                coders += [VvencCoder(qp, config.vvenc_path) for qp in QPS]
             case "hm":
                 coders += [VideoCoder("hm", qp, config.hm_path, config.hm_config) for qp in QPS]
             case "bpg":
@@ -102,12 +112,13 @@ def baseline_coders(config: EvalConfig) -> list[Coder]:
     return coders
 
 
-def quality_for_bpp(name: PillowName, images: list[Tensor], bpp: float) -> int:
-    """Return the quality whose mean rate over images is nearest to a rate; rates rise with quality."""
+def quality_for_bpp(name: PillowName, pictures: list[Tensor], bpp: float, protocol: Protocol = FILE) -> int:
+    """Return the quality whose mean rate over pictures is nearest to a rate; rates rise with quality."""
+    pairs = [(protocol.to_coder(picture), picture[0, 0].numel()) for picture in pictures]
 
     def mean_bpp(quality: int) -> float:
         coder = PillowCoder(name, quality)
-        return sum(8 * len(coder.encode(image).content) / image[0, 0].numel() for image in images) / len(images)
+        return sum(8 * len(coder.encode(image).content) / num_px for image, num_px in pairs) / len(pairs)
 
     low, high = 1, 95
     while low < high:

@@ -12,6 +12,7 @@ back. And a raw video does not say its shape, so that two bytes of width precede
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -49,7 +50,7 @@ _CONFORMANCE = {
 HM's --ConformanceWindowMode of long ago; HM 17.0 refuses both."""
 
 
-class _BinaryCoder:
+class BinaryCoder:
     """What coders that run programs have in common: files in a folder of their own, so that threads do not meet."""
 
     distortion: str | None = None
@@ -57,15 +58,26 @@ class _BinaryCoder:
     seed: int | None = None
     lmbda: float | None = None
     checkpoint: str | None = None
+    scale_percent: int | None = None
     is_threadsafe: bool = True
 
-    def __init__(self, codec: str, qp: int, programs: list[str], settings: str = "") -> None:
+    def __init__(self, codec: str, qp: int, programs: list[str], settings: str = "", ask: str = "--help") -> None:
+        """Keep what results say of a coder.
+
+        Args:
+            codec: as results name it.
+            qp: the quantisation parameter.
+            programs: files that streams depend on; the encoder first.
+            settings: what else they depend on.
+            ask: the option that makes the encoder say its version.
+        """
         self.codec: str = codec
         self.quality: int | None = qp
+        self.program: str | None = version_of(programs[0], ask)
         self.fingerprint: str = f"{codec} QP {qp} {' '.join(map(_sha256, programs))} {settings}"
 
 
-class VideoCoder(_BinaryCoder):
+class VideoCoder(BinaryCoder):
     """VTM or HM, one intra picture at one QP.
 
     Raises:
@@ -88,7 +100,7 @@ class VideoCoder(_BinaryCoder):
         with tempfile.TemporaryDirectory() as folder:
             video, stream = Path(folder, "image.yuv"), Path(folder, "stream.bin")
             video.write_bytes(to_ycbcr(image).tobytes())
-            _run(self.encode_command(video, stream, width, height))
+            run_program(self.encode_command(video, stream, width, height))
             return Encoded(width.to_bytes(WIDTH_BYTES, "little") + stream.read_bytes(), None)
 
     def decode(self, stream: bytes) -> Tensor:
@@ -97,7 +109,7 @@ class VideoCoder(_BinaryCoder):
         with tempfile.TemporaryDirectory() as folder:
             video, file = Path(folder, "image.yuv"), Path(folder, "stream.bin")
             file.write_bytes(stream[WIDTH_BYTES:])
-            _run([self._decoder, "-b", file, "-o", video, "-d", BITS])
+            run_program([self._decoder, "-b", file, "-o", video, "-d", BITS])
             return from_ycbcr(np.fromfile(video, dtype="<u2").reshape(3, -1, width))
 
     def encode_command(self, video: Path, stream: Path, width: int, height: int) -> list[Any]:
@@ -110,7 +122,7 @@ class VideoCoder(_BinaryCoder):
         ]  # fmt: skip
 
 
-class BpgCoder(_BinaryCoder):
+class BpgCoder(BinaryCoder):
     """BPG at one QP, with CompressAI's settings: x265, 8 bits, YCbCr 4:4:4; the whole file counts.
 
     Args:
@@ -122,19 +134,17 @@ class BpgCoder(_BinaryCoder):
     """
 
     def __init__(self, qp: int, folder: str | None) -> None:
-        programs = [shutil.which(name, path=folder and str(Path(folder).expanduser())) for name in ("bpgenc", "bpgdec")]
-        found = [program for program in programs if program is not None]
-        require(len(found) == 2, f"--baseline bpg finds no bpgenc and bpgdec: {_INSTALL['bpg']}")
+        found = find_programs("bpg", ("bpgenc", "bpgdec"), folder, _INSTALL["bpg"])
         settings = Namespace(m="444", b="8", c="ycbcr", e="x265", encoder_path=found[0], decoder_path=found[1])
         self._bench = BPG(settings)
-        super().__init__("bpg", qp, found, "x265 444 8 ycbcr")
+        super().__init__("bpg", qp, found, "x265 444 8 ycbcr", "-h")
 
     def encode(self, image: Tensor) -> Encoded:
         """Return the bytes of the file."""
         with tempfile.TemporaryDirectory() as folder:
             png, stream = Path(folder, "image.png"), Path(folder, "stream.bpg")
             write_image(image, png)
-            _run(self._bench._get_encode_cmd(png, self.quality, stream))
+            run_program(self._bench._get_encode_cmd(png, self.quality, stream))
             return Encoded(stream.read_bytes(), None)
 
     def decode(self, stream: bytes) -> Tensor:
@@ -142,11 +152,35 @@ class BpgCoder(_BinaryCoder):
         with tempfile.TemporaryDirectory() as folder:
             file, png = Path(folder, "stream.bpg"), Path(folder, "image.png")
             file.write_bytes(stream)
-            _run(self._bench._get_decode_cmd(file, png))
+            run_program(self._bench._get_decode_cmd(file, png))
             return read_image(png)
 
 
-def _run(command: list[Any]) -> None:
+def find_programs(baseline: str, names: tuple[str, str], folder: str | None, install: str) -> list[str]:
+    """Return the paths of an encoder and a decoder in a folder; None: where the shell finds them.
+
+    Raises:
+        ValueError: one is missing; with what to install.
+    """
+    programs = [shutil.which(name, path=folder and str(Path(folder).expanduser())) for name in names]
+    found = [program for program in programs if program is not None]
+    require(len(found) == 2, f"--baseline {baseline} finds no {' and '.join(names)}: {install}")
+    return found
+
+
+@lru_cache
+def version_of(program: str, ask: str) -> str:
+    """Return the line in which a program says its version, such as `VVCSoftware: VTM Encoder Version 23.4 [Linux]`."""
+    try:
+        done = subprocess.run([program, ask], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return f"{Path(program).name}, version unknown"
+    lines = [" ".join(line.split()) for line in done.stdout.decode(errors="replace").splitlines()]
+    said = [line for line in lines if re.search(r"\bversion\W*\d", line, re.IGNORECASE)]
+    return said[0][:200] if said else f"{Path(program).name}, version unknown"
+
+
+def run_program(command: list[Any]) -> None:
     """Run a program.
 
     Raises:

@@ -19,6 +19,8 @@ class Coder(Protocol):
 
     Attributes:
         codec, distortion, label, seed, lmbda, quality, checkpoint: as in the results file.
+        scale_percent: of the sides of what it codes, where it makes images smaller; None: it does not.
+        program: what codes, in its own words with its version; None: this package.
         fingerprint: changes with whatever streams and reconstructions depend on: weights, settings, library, lmbda.
         is_threadsafe: whether it may encode and decode in one thread while networks compute in another.
     """
@@ -30,6 +32,8 @@ class Coder(Protocol):
     lmbda: float | None
     quality: int | None
     checkpoint: str | None
+    scale_percent: int | None
+    program: str | None
     fingerprint: str
     is_threadsafe: bool
 
@@ -46,6 +50,8 @@ class LearnedCoder:
     """A codec's checkpoint and one of its lmbdas, through `.lic` streams."""
 
     quality: int | None = None
+    scale_percent: int | None = None
+    program: str | None = None
 
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device, tile: int | None = None) -> None:
         self._loaded, self._lmbda = loaded, lmbda

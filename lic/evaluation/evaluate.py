@@ -15,6 +15,7 @@ from lic.atomic import write_file
 from lic.curves.results import Point
 from lic.evaluation.coders import Coder
 from lic.evaluation.measure import Measures
+from lic.evaluation.protocols import FILE, Protocol
 from lic.evaluation.records import WHOLE, Measured, Record, Records, Shard
 from lic.images import image_size, quantise, read_image, write_image
 from lic.tasks import Task
@@ -29,7 +30,7 @@ OwnImages = Sequence[tuple[Task, frozenset[Path]]]
 
 
 class Coded(NamedTuple):
-    """What coding one image gave: 8-bit decoded image (1, 3, H, W), its rate and times."""
+    """What coding one picture gave: what networks see, (1, 3, H, W) on the 8-bit grid, its rate and times."""
 
     reconstruction: Tensor
     bpp: float
@@ -47,6 +48,7 @@ def evaluate(
     shard: Shard = WHOLE,
     progress: Progress = lambda *_: None,
     samples: dict[Path, Path] | None = None,
+    protocol: Protocol = FILE,
 ) -> list[Record]:
     """Return what became of each image, after coding and judging those of which there is no record yet.
 
@@ -59,6 +61,7 @@ def evaluate(
         shard: this process's part of the work; all of it is returned.
         progress: told of the images done.
         samples: images whose reconstructions are kept: PNG files to write, each with a JSON of what was measured.
+        protocol: what is coded of the files.
 
     Raises:
         ValueError: an image that cannot be read, or a reconstruction that equals the original: tasks must never see
@@ -68,21 +71,27 @@ def evaluate(
     own = [(task, frozenset(task.images)) for task in tasks]
 
     def prepare(paths: Sequence[Path]) -> tuple[list[Tensor], list[Coded]]:
-        originals = [read_image(path) for path in paths]
-        return originals, [code(coder, *pair) for pair in zip(originals, paths, strict=True)] if is_ahead else []
+        originals = [protocol.show(read_image(path)) for path in paths]
+        return originals, code_all(originals, paths) if is_ahead else []
+
+    def code_all(originals: Sequence[Tensor], paths: Sequence[Path]) -> list[Coded]:
+        return [code(coder, image, path, protocol) for image, path in zip(originals, paths, strict=True)]
 
     def finish(paths: Sequence[Path], prepared: tuple[list[Tensor], list[Coded]]) -> list[Record]:
         originals, coded = prepared
-        coded = coded or [code(coder, *pair) for pair in zip(originals, paths, strict=True)]
+        coded = coded or code_all(originals, paths)
         shown = [each.reconstruction for each in coded]
         measured = [
-            Measured(each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds, qualities)
+            Measured(
+                each.bpp, each.bpp_estimated, each.encode_seconds, each.decode_seconds,
+                each.reconstruction[0, 0].numel(), qualities,
+            )
             for each, qualities in zip(coded, measures(paths, shown, originals), strict=True)
-        ]
+        ]  # fmt: skip
         found = [Record(*each) for each in zip(_predict(own, paths, shown), measured, strict=True)]
         for path, image, record in zip(paths, shown, found, strict=True):
             if path in samples:
-                write_sample(samples[path], image, record)
+                write_sample(samples[path], protocol.beside_file(image, image_size(path)), record)
         return found
 
     is_ahead = coder.is_threadsafe
@@ -96,12 +105,13 @@ def predict_originals(
     records: Records,
     shard: Shard = WHOLE,
     progress: Progress = lambda *_: None,
+    protocol: Protocol = FILE,
 ) -> list[Record]:
-    """Return the tasks' predictions on the uncompressed images, after making those that are not on record."""
+    """Return the tasks' predictions on the uncompressed pictures, after making those that are not on record."""
     own = [(task, frozenset(task.images)) for task in tasks]
 
     def prepare(paths: Sequence[Path]) -> list[Tensor]:
-        return [read_image(path) for path in paths]
+        return [protocol.show(read_image(path)) for path in paths]
 
     def finish(paths: Sequence[Path], originals: list[Tensor]) -> list[Record]:
         return [Record(predictions, None) for predictions in _predict(own, paths, originals)]
@@ -140,25 +150,27 @@ def _work(
     return [record for batch in records.read().values() for record in batch]
 
 
-def code(coder: Coder, image: Tensor, path: Path) -> Coded:
-    """Return what comes of one image, (1, 3, H, W), through real bytes.
+def code(coder: Coder, picture: Tensor, path: Path, protocol: Protocol = FILE) -> Coded:
+    """Return what comes of one file's picture, (1, 3, H, W), through real bytes.
 
     Raises:
         ValueError: the reconstruction has another size, or equals the original (one of a single colour may).
     """
+    image = protocol.to_coder(picture)
     start = time.perf_counter()
     stream = coder.encode(image)
     encoded = time.perf_counter()
-    reconstruction = quantise(coder.decode(stream.content))
-    decoded = time.perf_counter()
-    if reconstruction.shape != image.shape:
-        sizes = f"{tuple(image.shape)} -> {tuple(reconstruction.shape)}"
+    decoded = quantise(coder.decode(stream.content))
+    ended = time.perf_counter()
+    if decoded.shape != image.shape:
+        sizes = f"{tuple(image.shape)} -> {tuple(decoded.shape)}"
         raise ValueError(f"{coder.codec} changed the size of {path}: {sizes}")
-    if torch.equal(reconstruction, image) and not torch.equal(image, image[..., :1, :1].expand_as(image)):
+    if torch.equal(decoded, image) and not torch.equal(image, image[..., :1, :1].expand_as(image)):
         raise ValueError(f"{coder.codec} gave back the original of {path}: a task must not see originals")
-    num_px = image[0, 0].numel()
+    num_px = picture[0, 0].numel()
     estimate = None if stream.num_bits_estimated is None else stream.num_bits_estimated / num_px
-    return Coded(reconstruction, 8 * len(stream.content) / num_px, estimate, encoded - start, decoded - encoded)
+    reconstruction = protocol.from_coder(decoded, (picture.shape[-2], picture.shape[-1]))
+    return Coded(reconstruction, 8 * len(stream.content) / num_px, estimate, encoded - start, ended - encoded)
 
 
 def write_sample(path: Path, image: Tensor, record: Record) -> None:
@@ -191,15 +203,17 @@ def average(
         qualities={name: _mean([row.qualities[name] for row in rows]) for name in rows[0].qualities},
         tasks=scores,
         replicates=replicates or {},
+        bpp_pooled=sum(row.bpp * row.num_px for row in rows) / sum(row.num_px for row in rows),
+        scale_percent=coder.scale_percent,
     )
 
 
-def plan_batches(images: Sequence[Path]) -> list[list[Path]]:
-    """Return neighbours of one size, as many as networks see together; the same whoever asks."""
+def plan_batches(images: Sequence[Path], protocol: Protocol = FILE) -> list[list[Path]]:
+    """Return neighbours whose pictures are of one size, as many as networks see together; the same whoever asks."""
     batches: list[list[Path]] = []
     size = (0, 0)
     for path in images:
-        own = image_size(path)
+        own = protocol.shown_size(image_size(path))
         is_full = batches and (len(batches[-1]) + 1) * own[0] * own[1] > MAX_BATCH_PX
         if own != size or is_full or len(batches[-1]) == MAX_BATCH:
             batches.append([])

@@ -12,6 +12,7 @@ from lic.backbones.networks import build_network
 from lic.data.subset import subset
 from lic.distortions import with_backbones
 from lic.evaluation.measure import Measures
+from lic.evaluation.protocols import Protocol, find_protocol
 from lic.evaluation.rate_task import RateTask, describe_folder, group_by_dataset, readable
 from lic.evaluation.records import WHOLE, Shard
 from lic.listing import list_images
@@ -52,10 +53,11 @@ def plan_evaluation(
     """
     root = Path(config.data_root).expanduser() if config.data_root else None
     require(root is None or root.is_dir(), f"data_root {root} is not a folder")
-    groups = _groups(config, root, device, None if root or config.task else held_out)
+    protocol = find_protocol(config.protocol)
+    groups = _groups(config, root, device, None if root or config.task else held_out, protocol)
     is_demo = root is None and (held_out is None or bool(config.task))
     measures = Measures(_metrics(config.metric, metrics, is_demo, console), device)
-    return [_rate_task(group, measures, settings, shard) for group in groups]
+    return [_rate_task(group, measures, settings, shard, protocol) for group in groups]
 
 
 def _metrics(
@@ -75,12 +77,15 @@ def _metrics(
     return built
 
 
-def _rate_task(group: Group, measures: Measures, settings: dict[str, Any], shard: Shard) -> RateTask:
-    return RateTask(*group, measures, config=settings, shard=shard)
+def _rate_task(
+    group: Group, measures: Measures, settings: dict[str, Any], shard: Shard, protocol: Protocol
+) -> RateTask:
+    return RateTask(*group, measures, config=settings, shard=shard, protocol=protocol)
 
 
 def _groups(
-    config: JudgeConfig, root: Path | None, device: torch.device, held_out: tuple[Path, Sequence[Path]] | None
+    config: JudgeConfig, root: Path | None, device: torch.device, held_out: tuple[Path, Sequence[Path]] | None,
+    protocol: Protocol,
 ) -> list[Group]:
     if held_out is not None:
         folder, photographs = held_out
@@ -93,7 +98,9 @@ def _groups(
     files = config.network_weights or []
     networks = [build_network(name, None if file == "-" else file, device)
                 for name, file in itertools.zip_longest(config.network or [], files)]  # fmt: skip
-    return group_by_dataset(build_tasks(config.task or DEFAULT_TASKS, networks, root, device, config.limit))
+    names = config.task or DEFAULT_TASKS
+    tasks = build_tasks(names, networks, root, device, config.limit, protocol.crop_px, protocol.short_px is not None)
+    return group_by_dataset(tasks)
 
 
 def place(rate_tasks: Sequence[RateTask], folder: Path, num_samples: int | None) -> None:

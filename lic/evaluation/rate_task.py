@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 from lic.atomic import write_file
 from lic.cli import command_line
 from lic.curves.facts import METRICS
+from lic.curves.front import on_front
 from lic.curves.naming import Curve, file_stems
 from lic.curves.results import Point, Results, check_scores, read_environment, task_of
 from lic.demo.scenes import cache_folder
@@ -30,9 +31,11 @@ from lic.evaluation.evaluate import (
     write_sample,
 )  # fmt: skip
 from lic.evaluation.measure import Measures, facts_of_metric
+from lic.evaluation.protocols import FILE, Protocol
 from lic.evaluation.records import WHOLE, Record, Records, Shard, records_key
 from lic.images import UnreadableImage, read_image
 from lic.printing import Console, Words
+from lic.report.samples import setting_folder
 from lic.settings.names import BaselineName
 from lic.tasks import Task, facts_by_task
 from lic.tasks.questions import Questions
@@ -54,6 +57,7 @@ class RateTask:
         config: the run's settings, for the results files.
         shard: this process's part of the work.
         num_samples: how many images' reconstructions are kept; None: all.
+        protocol: what is coded of the files, and seen by the tasks.
     """
 
     def __init__(
@@ -66,28 +70,30 @@ class RateTask:
         config: dict[str, Any] | None = None,
         shard: Shard = WHOLE,
         num_samples: int | None = NUM_SAMPLES,
+        protocol: Protocol = FILE,
     ) -> None:
         self.dataset, self.images, self.tasks, self.measures = dataset, list(images), list(tasks), measures
         self.folder, self.config, self.shard = folder, config or {}, shard
-        self.num_samples = num_samples
+        self.num_samples, self.protocol = num_samples, protocol
         self._stems: dict[Curve, str] = {}
 
     @cached_property
     def originals(self) -> list[Record]:
-        """The tasks' predictions on the uncompressed images, from the cache where the same was asked before."""
+        """The tasks' predictions on the uncompressed pictures, from the cache where the same was asked before."""
         merged: dict[Path, dict[str, Any]] = {path: {} for path in self.images}
         for task in self.tasks:
-            key = records_key(task.images, task.name, task.fingerprint)
+            key = records_key(task.images, task.name, task.fingerprint, self.protocol.name)
             records = Records(cache_folder() / "ceilings", key, self.shard.rank)
             with self._progress(f"uncompressed, {task.name}") as progress:
-                found = predict_originals(plan_batches(task.images), [task], records, self.shard, progress)
+                batches = plan_batches(task.images, self.protocol)
+                found = predict_originals(batches, [task], records, self.shard, progress, self.protocol)
             for path, record in zip(task.images, found, strict=True):
                 merged[path] |= record.predictions
         return [Record(predictions, None) for predictions in merged.values()]
 
     @cached_property
     def ceiling(self) -> Scores:
-        """The tasks' scores on the uncompressed images."""
+        """The tasks' scores on the uncompressed pictures."""
         return self._scores(self.originals)[0]
 
     def results(self, coders: Sequence[Coder]) -> list[Results]:
@@ -106,12 +112,14 @@ class RateTask:
         self._write_answers(self.originals, "original")
         self.shard.barrier()  # before anybody looks which samples there are
         points: dict[Curve, list[Point]] = {}
+        programs: dict[Curve, dict[str, str]] = {}
         for coder, curve in zip(coders, curves, strict=True):
             records = self._evaluate(coder, curve)
             if self.shard.rank == 0:
                 point = average(coder, records, *self._scores(records))
                 points.setdefault(curve, []).append(point)
-                self._write_answers(records, self._stems[curve], _setting(coder))
+                self._write_answers(records, self._stems[curve], setting_folder(coder))
+                programs[curve] = {"program": coder.program} if coder.program else {}
         networks: dict[str, list[str]] = {}
         for task in self.tasks:
             networks.setdefault(task_of(task.name), []).append(task.network)
@@ -120,20 +128,25 @@ class RateTask:
         config = self.config | ({"readers": readers} if readers else {})
         own = {name: metric for name, metric in self.measures.metrics.items() if name not in METRICS}
         metrics = {name: facts_of_metric(metric) for name, metric in own.items()}
-        return [
-            Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling, read_environment(), networks,
-                    command, config, curve.label, curve.seed, facts, metrics,
-                    {point.checkpoint: costs[point.checkpoint] for point in group if point.checkpoint in costs})
+        found_results = [
+            Results(curve.codec, curve.distortion, self.dataset, tuple(group), ceiling,
+                    read_environment() | programs[curve], networks, command, config, curve.label, curve.seed,
+                    facts, metrics,
+                    {point.checkpoint: costs[point.checkpoint] for point in group if point.checkpoint in costs},
+                    self.protocol.name)
             for curve, group in points.items()
         ]  # fmt: skip
+        return [on_front(each) if any(p.scale_percent for p in each.points) else each for each in found_results]
 
     def _evaluate(self, coder: Coder, curve: Curve) -> list[Record]:
-        key = records_key(self.images, coder.fingerprint, self._measures_fingerprint, *self._judges)
+        key = records_key(self.images, coder.fingerprint, self._measures_fingerprint, *self._judges,
+                          self.protocol.name)  # fmt: skip
         records = Records(self.folder / "records" if self.folder else None, key, self.shard.rank)
         place = self.place(curve, coder)
         samples = {path: place / name for path, name in self.sampled.items()}
         with self._progress(_describe(coder)) as progress:
-            return evaluate(coder, self._batches, self.tasks, self.measures, records, self.shard, progress, samples)
+            return evaluate(coder, self._batches, self.tasks, self.measures, records, self.shard, progress, samples,
+                            self.protocol)  # fmt: skip
 
     def _write_answers(self, records: Sequence[Record], *names: str) -> None:
         if self.folder and self.shard.rank == 0:
@@ -142,7 +155,7 @@ class RateTask:
 
     def place(self, curve: Curve, setting: Coder | Point) -> Path:
         """Return the folder of an operating point's reconstructions."""
-        return self.samples / self._stems[curve] / _setting(setting)
+        return self.samples / self._stems[curve] / setting_folder(setting)
 
     def sample_files(self, curve: Curve, point: Point) -> list[tuple[Path, Path]]:
         """Return the files of each sampled original and of what a codec of the latest results made of it."""
@@ -159,7 +172,7 @@ class RateTask:
 
     @cached_property
     def _batches(self) -> list[list[Path]]:
-        return plan_batches(self.images)
+        return plan_batches(self.images, self.protocol)
 
     @property
     def samples(self) -> Path:
@@ -202,27 +215,28 @@ class RateTask:
         """Write the sampled originals with their predictions, and what the predictions' ids mean."""
         if not self.sampled or self.shard.rank:
             return
-        key, marker = records_key(self.images, *self._judges), self.samples / "key"
+        key, marker = records_key(self.images, *self._judges, self.protocol.name), self.samples / "key"
         if not marker.is_file() or marker.read_text() != key:  # of other images, or judged by others
             shutil.rmtree(self.samples, ignore_errors=True)
             self.samples.mkdir(parents=True)
             write_file(key, marker)
         for path, record in zip(self.images, self.originals, strict=True):
             if path in self.sampled:
-                write_sample(self.samples / "original" / self.sampled[path], read_image(path), record)
+                original = self.protocol.original_beside(read_image(path))
+                write_sample(self.samples / "original" / self.sampled[path], original, record)
         names = {task.name: task.classes for task in self.tasks}
         write_file(json.dumps(names, indent=1), self.samples / "classes.json")
 
     def comparable(self, names: Sequence[BaselineName], bpp: float) -> list[Coder]:
         """Return each of Pillow's baselines at the quality whose rate on these images is nearest to a rate."""
-        images = [read_image(path) for path in self.images] if names else []
+        pictures = [self.protocol.show(read_image(path)) for path in self.images] if names else []
         coders: list[Coder] = []
         for name in names:
             match name:
-                case "vtm" | "hm" | "bpg":
+                case "vtm" | "vtm-scaled" | "vvenc" | "hm" | "bpg":
                     raise AssertionError("refused by the settings")
                 case _:
-                    coders.append(PillowCoder(name, quality_for_bpp(name, images, bpp)))
+                    coders.append(PillowCoder(name, quality_for_bpp(name, pictures, bpp, self.protocol)))
         return coders
 
     @contextmanager
@@ -234,13 +248,9 @@ class RateTask:
             yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
-def _setting(setting: Coder | Point) -> str:
-    """Return the name of a folder for an operating point."""
-    return f"q{setting.quality}" if setting.lmbda is None else f"lmbda-{setting.lmbda:g}"
-
-
 def _describe(coder: Coder) -> str:
     setting = f"quality {coder.quality}" if coder.lmbda is None else f"lmbda {coder.lmbda:g}"
+    setting += f" at {coder.scale_percent} %" if coder.scale_percent else ""
     seed = "" if coder.seed is None else f"seed {coder.seed}"
     return " ".join(filter(None, (coder.codec, coder.label or coder.distortion, seed, setting)))
 

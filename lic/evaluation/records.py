@@ -27,6 +27,7 @@ class Measured(NamedTuple):
     bpp_estimated: float | None
     encode_seconds: float
     decode_seconds: float
+    num_px: int
     qualities: dict[str, float]
 
 

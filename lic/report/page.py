@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lic.curves.reference import choose_reference
-from lic.curves.results import load_results
+from lic.curves.results import check_protocols, load_results
 from lic.settings.names import FitName
 
 _PAGE = """<!doctype html>
@@ -62,6 +62,7 @@ def build_report(
 
     loaded = [(load_results(path), path) for path in dict.fromkeys(paths)]
     datasets = list(dict.fromkeys(each.dataset for each, _ in loaded))
+    shown = list(dict.fromkeys(each.data for each, _ in loaded))
     sections = []
     for index, dataset in enumerate(datasets):
         own = [(each, path) for each, path in loaded if each.dataset == dataset and each.points]
@@ -72,11 +73,12 @@ def build_report(
             raise ValueError(f"--reference '{reference}' was measured on '{anchor.dataset}', not on '{dataset}'")
         if not any(each is anchor for each, _ in own):
             own.insert(0, (anchor, Path(str(reference))))
+        check_protocols([each for each, _ in own])
         sections.append(section(f"dataset-{index}", own, anchor, at_bpp, fit))
-    links = "".join(f'<li><a href="#dataset-{i}">{escape(name)}</a></li>' for i, name in enumerate(datasets))
+    links = "".join(f'<li><a href="#dataset-{i}">{escape(name)}</a></li>' for i, name in enumerate(shown))
     page = files("lic.report") / "assets"
     return _PAGE.format(
-        title="Rate&ndash;task curves" if len(datasets) > 1 else f"Rate&ndash;task curves on {escape(datasets[0])}",
+        title="Rate&ndash;task curves" if len(datasets) > 1 else f"Rate&ndash;task curves on {escape(shown[0])}",
         style=(page / "page.css").read_text(encoding="utf-8"),
         contents=f"<ul>{links}</ul>\n" if len(datasets) > 1 else "",
         sections="\n".join(sections),

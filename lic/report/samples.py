@@ -18,7 +18,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from lic.curves.comparison import setting
-from lic.curves.results import Point, Results, prediction_text, task_of
+from lic.curves.results import Results, prediction_text, task_of
 
 MAX_IMAGES = 8
 MAX_BYTES = 16_000_000
@@ -107,9 +107,21 @@ def read_samples(results: Sequence[tuple[Results, Path, str]]) -> tuple[list[Sam
     return samples, len(originals)
 
 
-def setting_folder(point: Point) -> str:
+class Setting(Protocol):
+    """What tells the operating points of a curve apart: of a `Point`, or of what codes it."""
+
+    @property
+    def lmbda(self) -> float | None: ...
+    @property
+    def quality(self) -> int | None: ...
+    @property
+    def scale_percent(self) -> int | None: ...
+
+
+def setting_folder(point: Setting) -> str:
     """Return the name of the folder with an operating point's samples."""
-    return f"q{point.quality}" if point.quality is not None else f"lmbda-{point.lmbda:g}"
+    scale = f"-{point.scale_percent}" if point.scale_percent else ""
+    return f"q{point.quality}{scale}" if point.lmbda is None else f"lmbda-{point.lmbda:g}"
 
 
 def _read_sample(stem: str, original: Path, results: Sequence[tuple[Results, Path, str]]) -> Sample:

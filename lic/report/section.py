@@ -55,7 +55,7 @@ def section(
     num_images = max(point.num_images for each in named for point in each.points)
     data = {**_curves(curves), "samples": samples}
     parts = [
-        f'<section id="{identifier}">\n<h2>{escape(dataset)}</h2>\n',
+        f'<section id="{identifier}">\n<h2>{escape(named[0].data)}</h2>\n',
         _SYNTHETIC if "synthetic" in dataset or "demo" in dataset else "",
         f'<p class="note">{num_images} images. {_networks(named)}{_bands(curves)}{_seeds(named)}</p>\n',
         '<div><div class="legend" aria-label="codecs"></div>\n<div class="panels"></div></div>\n',
@@ -168,6 +168,7 @@ def _provenance(results: Results, path: Path) -> str:
     blocks = [
         ("file", str(path)),
         ("command", results.command or "not recorded"),
+        ("protocol and bits", f"{results.protocol}, {results.bits}"),
         ("networks", "\n".join(f"{task}: {', '.join(map(str, names))}" for task, names in results.networks.items())),
         ("checkpoints' SHA-256", "\n".join(f"{name}  {digest}" for name, digest in checkpoints.items())),
         ("costs", "\n".join(dict.fromkeys(map(str, results.costs.values())))),

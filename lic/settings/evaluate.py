@@ -5,7 +5,16 @@ from typing import get_args
 
 from lic.settings import require
 from lic.settings.metrics import MLCLIPSimConfig
-from lic.settings.names import DEFAULT_METRICS, BaselineName, GuestFile, HarnessName, MetricName, TaskName
+from lic.settings.names import (
+    DEFAULT_METRICS,
+    BaselineName,
+    GuestFile,
+    HarnessName,
+    MetricName,
+    ProgramName,
+    ProtocolName,
+    TaskName,
+)
 from lic.settings.tracking import WandbConfig
 
 
@@ -27,6 +36,8 @@ class JudgeConfig:
     """codecs to compare with"""
     limit: int | None = None
     """use only so many images of each task: a fixed subset, the smallest SHA-256 of their names"""
+    protocol: ProtocolName = "file"
+    """what is coded of a file, as published papers do it (docs/evaluate.md); rates of different ones do not compare"""
 
     def __post_init__(self) -> None:
         require(self.task is None or len(self.task) > 0, "task is an empty list; name at least one, such as coco-det")
@@ -46,7 +57,7 @@ class EvalConfig(JudgeConfig):
     lmbda: list[float] | None = None
     """operating points of variable-rate codecs, anywhere in their range; default their grid"""
     vtm_path: str | None = None
-    """folder of VTM's EncoderAppStatic and DecoderAppStatic, for --baseline vtm"""
+    """folder of VTM's EncoderAppStatic and DecoderAppStatic, for --baseline vtm and vtm-scaled"""
     vtm_config: str | None = None
     """VTM's encoder_intra_vtm.cfg"""
     hm_path: str | None = None
@@ -55,6 +66,8 @@ class EvalConfig(JudgeConfig):
     """HM's encoder_intra_main_rext.cfg"""
     bpg_path: str | None = None
     """folder of bpgenc and bpgdec, for --baseline bpg; default where the shell finds them"""
+    vvenc_path: str | None = None
+    """folder of vvencapp and vvdecapp, for --baseline vvenc; default where the shell finds them"""
     output: str = "runs/eval"
     """folder for results JSON and figure"""
     tile: int | None = None
@@ -90,5 +103,5 @@ class TrainingEvalConfig(JudgeConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.every_n_steps >= 0, f"eval.every_n_steps must be 0 or more, got {self.every_n_steps}")
-        programs = ", ".join(name for name in self.baseline if name in ("vtm", "hm", "bpg"))
+        programs = ", ".join(name for name in self.baseline if name in get_args(ProgramName))
         require(not programs, f"eval.baseline {programs} takes programs of yours; compare with it by lic eval")

@@ -35,8 +35,13 @@ TaskName = Literal[
     "imagenet-cls", "folder-cls", "coco-det", "voc-det", "coco-seg", "coco-semseg", "voc-seg", "camvid-seg",
     "pope", "seedbench", "textvqa", "consistency",
 ]  # fmt: skip
+BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "vtm-scaled", "vvenc", "hm", "bpg"]
+ProgramName = Literal["vtm", "vtm-scaled", "vvenc", "hm", "bpg"]
+"""Baselines that are programs of the user's."""
+ProtocolName = Literal[
+    "file", "center-crop-256", "short-side-800", "short-side-800-pad-256", "pad-64", "pad-128", "pad-256",
+]  # fmt: skip
 HarnessName = Literal["lmudata", "lmms-eval"]
-BaselineName = Literal["jpeg", "webp", "avif", "jpeg2000", "vtm", "hm", "bpg"]
 FitName = Literal["mpeg"]
 """What becomes of a curve that does not rise throughout, for a second BD-rate beside ours."""
 OptimizerName = Literal["adam", "soap", "muon"]

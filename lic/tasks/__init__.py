@@ -1,6 +1,7 @@
 """Tasks: what machines do with reconstructions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,6 +42,8 @@ def build_tasks(
     data_root: Path | None,
     device: torch.device,
     limit: int | None = None,
+    cut_px: int | None = None,
+    is_resized: bool = False,
 ) -> list[Task]:
     """Return the tasks: each name with all of the networks that it takes, or with one by default.
 
@@ -53,16 +56,21 @@ def build_tasks(
         data_root: folder of the sets as their readers expect them, any folder for consistency; None: the demo scenes.
         device: where default networks run.
         limit: use only so many images of each task.
+        cut_px: side of the squares that pictures are cut to, which classifiers see as they are; None: they are whole.
+        is_resized: whether pictures are shown at other sizes than their files'.
 
     Raises:
-        ValueError: in one line: data or weights are missing, or a network fits no task.
+        ValueError: in one line: data or weights are missing, a network fits no task, or a task's labels are at places
+            and pictures are cut.
     """
     names = list(dict.fromkeys(names))
     cards = [find_card("task", name, CARDS, TaskCard) for name in names]
     for i, card in enumerate(cards):
         require(all(card.name != other.name for other in cards[:i]),
                 f"two of the tasks are called {card.name}; results could not tell them apart")
+    cards = cards if cut_px is None else [_of_cut_pictures(card) for card in cards]
     _check_networks(cards, networks, data_root is None)
+    networks = networks if cut_px is None else [network.uncut(cut_px) for network in networks]
     makers = [card.open(_source(card, data_root, limit)) for card in cards]  # before any weights are fetched
     defaults: dict[str, Network] = {}
     tasks = []
@@ -70,10 +78,11 @@ def build_tasks(
         for verdict in _verdicts(card, networks):
             own: list[Network | None] = [network for network in networks if network.kind == verdict.kind]
             if not own:
-                own = [_default(verdict, data_root is None, device, defaults)]
+                default = _default(verdict, data_root is None, device, defaults)
+                own = [default.uncut(cut_px) if default and cut_px else default]
             for each in own:
                 title = card.name + verdict.suffix + (f"@{each.name}" if each and len(own) > 1 else "")
-                tasks.append(_finish(make(title, each), verdict, value))
+                tasks.append(_finish(make(title, each), verdict, value, is_resized))
     return tasks
 
 
@@ -92,6 +101,14 @@ def _source(card: TaskCard, data_root: Path | None, limit: int | None) -> Source
     return Source(data_root or scenes_root(), data_root is None, limit, card.dataset, card.num_images, card.file_name)
 
 
+def _of_cut_pictures(card: TaskCard) -> TaskCard:
+    """Return a card with the verdicts that a cut picture allows."""
+    kept = tuple(verdict for verdict in card.verdicts if verdict.kind in ("classification", None))
+    require(len(kept) > 0, f"{card.name} has labels at places, which a protocol that cuts pictures cuts off; choose "
+                           "another --protocol, or --task imagenet-cls, folder-cls or consistency")  # fmt: skip
+    return replace(card, verdicts=kept)
+
+
 def _verdicts(card: TaskCard, networks: Sequence[Network]) -> list[Verdict]:
     """Return the verdicts of the kinds of network that are there, all where none is."""
     return [each for each in card.verdicts if any(n.kind == each.kind for n in networks)] or list(card.verdicts)
@@ -106,11 +123,11 @@ def _default(verdict: Verdict, is_demo: bool, device: torch.device, built: dict[
     return built[verdict.network]
 
 
-def _finish(task: Task, verdict: Verdict, value: str) -> Task:
+def _finish(task: Task, verdict: Verdict, value: str, is_resized: bool) -> Task:
     """Return a task with what its card says; what is on record of a guest holds for the file as it is."""
     lacking = [name for name in ("dataset", "images", "network", "fingerprint", "classes") if not hasattr(task, name)]
     require(not lacking, f"task {value} lacks {', '.join(lacking)}; lic.tasks.Task says what it has")
-    task.facts = verdict.facts
+    task.facts, task.is_resized = verdict.facts, is_resized
     task.fingerprint += content_digest(value)
     return task
 

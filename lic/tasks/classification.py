@@ -23,6 +23,7 @@ class Classification:
     """A classifier on labelled images; all of its classes may be answered, whether the images show them or not."""
 
     facts: Facts
+    is_resized = False
 
     def __init__(self, name: str, dataset: str, labelled: LabelledImages, network: Network) -> None:
         self.name, self.dataset, self._network = name, dataset, network

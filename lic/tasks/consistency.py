@@ -21,6 +21,7 @@ from lic.tasks.bootstrap import mean_interval
 from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classification import top5
 from lic.tasks.detection import Detections, build_index, coco_scores, to_coco
+from lic.tasks.placing import answers_in_files
 from lic.tasks.segmentation import count_pixels, from_png, overlap_scores, to_png
 from lic.tasks.sets import take
 from lic.tasks.task import Task, fingerprint
@@ -36,6 +37,7 @@ class _Consistency:
 
     meaning: str
     facts: Facts
+    is_resized = False
 
     def __init__(self, name: str, dataset: str, images: Sequence[Path], network: Network) -> None:
         self.name, self.dataset, self.images, self._network = name, dataset, list(images), network
@@ -81,7 +83,8 @@ class DetectionConsistency(_Consistency):
 
     def predict(self, images: Tensor, paths: Sequence[Path]) -> list[Detections]:
         """Return each image's detections in COCO's result format; categories are the network's labels."""
-        return [to_coco(found, None) for found in self._network(images)]
+        answers = answers_in_files(self._network, images, paths, self.is_resized)
+        return [to_coco(found, None) for found in answers]
 
     def score(self, predictions: Sequence[Detections], originals: Sequence[Detections]) -> dict[str, Any]:
         """Return COCO's twelve numbers against the original's detections of score .5 and more.
@@ -118,7 +121,8 @@ class SegmentationConsistency(_Consistency):
 
     def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, str]]:
         """Return each image's class by pixel, as a PNG of the network's ids."""
-        return [{"png": to_png(answer.numpy())} for answer in self._network(images)]
+        answers = answers_in_files(self._network, images, paths, self.is_resized)
+        return [{"png": to_png(answer.numpy())} for answer in answers]
 
     def score(self, predictions: Sequence[Any], originals: Sequence[Any]) -> dict[str, Any]:
         """Return mIoU against the original's segmentation, and the share of pixels of the same class."""

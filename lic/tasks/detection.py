@@ -21,6 +21,7 @@ from lic.data.voc import read_voc_boxes
 from lic.tasks.bootstrap import draw_weights, interval
 from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import match_all
+from lic.tasks.placing import answers_in_files
 from lic.tasks.precision import coco_matches, coco_precision, voc_precision
 from lic.tasks.sets import check_sizes, take
 from lic.tasks.task import fingerprint
@@ -37,6 +38,7 @@ class Detection:
     """A detector on images with annotated objects, or a network that also outlines them (`iou` segm)."""
 
     facts: Facts
+    is_resized = False
 
     def __init__(
         self, name: str, dataset: str, coco: CocoImages, network: Network, iou: Literal["bbox", "segm"] = "bbox"
@@ -50,7 +52,8 @@ class Detection:
 
     def predict(self, images: Tensor, paths: Sequence[Path]) -> list[Detections]:
         """Return each image's detections in COCO's result format, without the image id."""
-        return [to_coco(found, self._categories) for found in self._network(images)]
+        answers = answers_in_files(self._network, images, paths, self.is_resized)
+        return [to_coco(found, self._categories) for found in answers]
 
     def score(self, predictions: Sequence[Detections], originals: Sequence[Detections] = ()) -> dict[str, Any]:
         """Return COCO's twelve numbers and AP's interval; NaN where there are no such objects."""

@@ -34,6 +34,7 @@ class Questions(ABC):
     """
 
     facts: Facts
+    is_resized = False
     prompt: ClassVar[str]
     """What follows the question, as harnesses have it."""
 

@@ -23,6 +23,7 @@ from lic.settings import require
 from lic.tasks.bootstrap import draw_weights, interval
 from lic.tasks.card import Make, Source, TaskCard, Verdict
 from lic.tasks.classes import match_all, match_classes, plain
+from lic.tasks.placing import answers_in_files
 from lic.tasks.sets import check_sizes, take
 from lic.tasks.task import fingerprint
 
@@ -42,6 +43,7 @@ class Segmentation:
     """
 
     facts: Facts
+    is_resized = False
 
     def __init__(
         self, name: str, dataset: str, semantic: SemanticImages, network: Network, is_partial: bool = False
@@ -64,7 +66,8 @@ class Segmentation:
 
     def predict(self, images: Tensor, paths: Sequence[Path]) -> list[dict[str, str]]:
         """Return each image's class by pixel at the image's own size, as a PNG of the dataset's ids."""
-        return [{"png": to_png(self._answers[answer.numpy()])} for answer in self._network(images)]
+        answers = answers_in_files(self._network, images, paths, self.is_resized)
+        return [{"png": to_png(self._answers[answer.numpy()])} for answer in answers]
 
     def score(self, predictions: Sequence[Any], originals: Sequence[Any] = ()) -> dict[str, Any]:
         """Return mIoU over all pixels, averaged over the classes that the masks show, and pixel accuracy.

@@ -22,6 +22,7 @@ class Task(Protocol):
         fingerprint: changes with whatever predictions depend on: network, weights, preprocessing.
         classes: names by the ids that predictions use.
         facts: how its scores are shown; `build_tasks` sets them, as the card has them.
+        is_resized: whether pictures are shown at other sizes than their files'; `build_tasks` sets it, too.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Task(Protocol):
     fingerprint: str
     classes: dict[int, str]
     facts: Facts
+    is_resized: bool
 
     def predict(self, images: Tensor, paths: Sequence[Path]) -> list[Any]:
         """Return the prediction for each of (N, 3, H, W) images, RGB in [0, 1], as JSON can hold it.

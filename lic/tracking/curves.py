@@ -93,7 +93,8 @@ def log_evaluation(
         return
     offline = None
     for result, path in zip(results, paths, strict=True):
-        settings = {**config, **result.curve._asdict(), "dataset": result.dataset}
+        settings = {**config, **result.curve._asdict(), "dataset": result.dataset,
+                    "protocol": result.protocol}  # fmt: skip
         lmbdas = [point.lmbda for point in result.points if point.lmbda is not None]
         name = f"{path.parent.name}-{path.stem}"
         with (
@@ -120,7 +121,7 @@ def _rows(result: Results, name: str) -> list[list[str | float | None]]:
     """Return the rows of a quality's table: for a task with several networks their mean's, then each one's."""
     rows: list[list[str | float | None]] = []
     seed = "" if result.seed is None else f", seed {result.seed}"
-    name_and_data = f"{result.name}{seed}, {result.dataset}"  # a project may hold several seeds and datasets
+    name_and_data = f"{result.name}{seed}, {result.data}"  # a project may hold several seeds and datasets
     for point in result.points:
         start = [result.codec, result.distortion, result.seed, point.lmbda, point.quality, point.bpp]
         if name in list_qualities([result]):

@@ -19,7 +19,7 @@ from lic.backbones.description import Kind
 from lic.backbones.networks import build_network, demo_network
 from lic.backbones.published import TorchNetwork
 from lic.demo.drawing import draw_scene
-from lic.images import read_image
+from lic.images import quantise, read_image
 from lic.tasks import CARDS
 from tests.support import noise_image
 
@@ -277,3 +277,39 @@ def test_demo_networks_answer_in_the_same_form() -> None:
 def test_names_of_timm_that_lead_nowhere(name: str, line: str) -> None:
     with pytest.raises(ValueError, match=re.escape(line)):
         build_network(name, None, torch.device("cpu"))
+
+
+@torch.no_grad()
+def test_uncut_pictures_are_normalised_and_nothing_else(tmp_path: Path) -> None:
+    """torchvision's, timm's and a file of timm's, on a square that they would otherwise resize and crop."""
+    torch.manual_seed(0)
+    image = quantise(torch.rand(1, 3, 96, 96))
+    mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    plain = randomly_initialised(models.resnet18(), tmp_path / "w.pth")
+    network = build_network("resnet18", str(tmp_path / "w.pth"), CPU)
+    uncut = network.uncut(96)
+    torch.testing.assert_close(uncut(image)[0], plain((image - mean) / std)[0], rtol=1e-5, atol=1e-5)
+    assert uncut.fingerprint != network.fingerprint and not torch.allclose(network(image)[0], uncut(image)[0])
+
+    small = timm.create_model("test_resnet.r160_in1k", pretrained=False)
+    save_file(small.state_dict(), tmp_path / "w.safetensors")
+    published = build_network("test_resnet", str(tmp_path / "w.safetensors"), CPU).uncut(96)
+    settings = timm.data.resolve_model_data_config(small)
+    mean, std = (torch.tensor(settings[key])[:, None, None] for key in ("mean", "std"))
+    expected = small.eval()((image - mean) / std)[0]
+    torch.testing.assert_close(published(image)[0], expected, rtol=1e-5, atol=1e-5)
+
+    description = {"output": "class logits", "input_size": [64, 64], "fit": "crop", "resize_px": 72,
+                   "model": "test_resnet", "mean": settings["mean"], "std": settings["std"]}  # fmt: skip
+    lines = [f"{key}: {list(value) if isinstance(value, tuple) else value}" for key, value in description.items()]
+    (tmp_path / "w.yaml").write_text("\n".join(lines))
+    own = build_network(f"timm:{tmp_path / 'w.safetensors'}", None, CPU).uncut(96)
+    torch.testing.assert_close(own(image)[0], expected, rtol=1e-5, atol=1e-5)
+
+    demo = demo_network("classification", CPU)
+    assert torch.equal(demo.uncut(96)(image)[0], demo(image)[0]), "which never cuts"
+    vit = timm.create_model("deit_tiny_patch16_224", pretrained=False)
+    save_file(vit.state_dict(), tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match="deit_tiny_patch16_224 takes no pictures of 96 x 96 as they are: ") as error:
+        build_network("deit_tiny_patch16_224", str(tmp_path / "v.safetensors"), CPU).uncut(96)
+    assert "\n" not in str(error.value)

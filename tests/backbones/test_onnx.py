@@ -63,6 +63,18 @@ def test_classifier_gets_the_pixels_that_the_yaml_describes(tmp_path: Path) -> N
         np.testing.assert_allclose(answer, (means - [1, 2, 3]) / [4, 5, 6], rtol=1e-4)
 
 
+def test_uncut_pictures_have_the_size_of_the_input(tmp_path: Path) -> None:
+    save_means(tmp_path / "means.onnx", (32, 32))
+    spec = describe(tmp_path / "means.onnx", output="class logits", input_size=[32, 32], fit="crop", resize_px=40)
+    network = build_network(spec, None, CPU)
+    image = (noise_image(0, 32, 32) * 255).round() / 255
+    (answer,), (cut,) = network.uncut(32)(image), network(image)
+    torch.testing.assert_close(answer, image.mean((0, 2, 3)))
+    assert not torch.allclose(answer, cut) and network.uncut(32).fingerprint != network.fingerprint
+    with pytest.raises(ValueError, match="network means takes pictures of 32 x 32, not of 256 x 256 as they are"):
+        network.uncut(256)
+
+
 @pytest.mark.parametrize("size", [(60, 90), (200, 50), (10, 16)])
 @pytest.mark.parametrize("settings", [
     {"fit": "letterbox", "position": "top-left", "fill": 255}, {"fit": "letterbox", "position": "centre"},

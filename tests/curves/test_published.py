@@ -149,3 +149,43 @@ def test_bd_rates_of_published_points() -> None:
     for name, value in expected.items():
         delta = bd_rate(curves["vtm"], curves[name], "openimages-det")
         assert delta.value == pytest.approx(value, abs=0.1), name
+
+
+def test_protocol_and_bits_of_a_file(tmp_path: Path) -> None:
+    """In the file or its meta, or a column; who names none coded files as they are."""
+    columns = {"bpp": BPP, "psnr": PSNR}
+    files = {
+        "a.json": json.dumps(columns),
+        "b.json": json.dumps({"protocol": "pad-256", "bits": "estimated", **columns}),
+        "c.json": json.dumps({"meta": {"protocol": "pad-256", "bits": "estimated"}, "results": columns}),
+        "d.csv": "bpp,psnr,protocol,bits\n0.1,29,pad-256,estimated\n0.2,31.5,pad-256,estimated\n",
+    }
+    found = {}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        (curve,) = read_curves(str(tmp_path / name), KODAK)
+        found[name] = (curve.protocol, curve.bits)
+    assert found.pop("a.json") == ("file", "unknown") and set(found.values()) == {("pad-256", "estimated")}
+    (tmp_path / "e.csv").write_text("bpp,psnr,protocol\n0.1,29,pad-256\n0.2,31.5,file\n")
+    with pytest.raises(ValueError, match="expected one protocol"):
+        read_curves(str(tmp_path / "e.csv"), KODAK)
+    (tmp_path / "f.json").write_text(json.dumps({"bits": "guessed", **columns}))
+    with pytest.raises(ValueError, match="bits 'guessed' are unknown; choose from: real, estimated, unknown"):
+        read_curves(str(tmp_path / "f.json"), KODAK)
+
+
+def test_curves_of_another_protocol_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jpeg = str(RESULTS / "photo_codecs" / "kodak" / "jpeg.json")
+    path = tmp_path / "theirs.json"
+    path.write_text(json.dumps({"protocol": "pad-256", **FORMS["mlicpp"]}))
+    with pytest.raises(SystemExit, match="2"):
+        main([jpeg, "--curve", f"{path}:Theirs", "-o", str(tmp_path / "x.png")])
+    line = capsys.readouterr().err
+    assert "follow several protocols, file (jpeg), pad-256 (Theirs)" in line and line.count("\n") == 1
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_exported_protocol_is_read_back(tmp_path: Path) -> None:
+    (path,) = export_compressai([replace(KODAK[0], protocol="pad-256", bits="estimated")], tmp_path)
+    (back,) = read_curves(str(path), KODAK)
+    assert (back.protocol, back.bits) == ("pad-256", "estimated")

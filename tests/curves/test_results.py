@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate
 from lic.curves.costs import Costs
 from lic.curves.facts import Facts
 from lic.curves.results import (
@@ -20,7 +21,9 @@ from lic.curves.results import (
     read_environment,
     save_results,
 )
+from lic.curves.seeds import merge_seeds
 from lic.curves.table import markdown_table
+from lic.report.page import build_report
 
 AP = {"headline": "ap", "label": "box AP", "subject": "Detection", "unit": "%", "digits": 1, "is_lower_better": False}
 
@@ -160,7 +163,7 @@ def test_older_files_load(make_results: Any, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     save_results(make_results([0.1], [24]), path)
     content = json.loads(path.read_text())
-    newer = ("networks", "command", "config", "label", "seed", "tasks")
+    newer = ("networks", "command", "config", "label", "seed", "tasks", "protocol", "bits")
     path.write_text(json.dumps({k: v for k, v in content.items() if k not in newer}))
     assert load_results(path) == replace(make_results([0.1], [24]), networks={}, command="", config={})
     (point,) = content["points"]
@@ -284,3 +287,41 @@ def test_environment_names_versions_and_machine() -> None:
     assert environment["torch"] == version("torch")
     assert environment["cpu"] and environment["platform"] and environment["date"].startswith("20")
     assert all(isinstance(value, str) for value in environment.values())
+
+
+def test_protocol_bits_and_pooled_rate(make_results: Any, tmp_path: Path) -> None:
+    """Files without them are of files as they are, with real bits; unknown bits are refused."""
+    path = tmp_path / "a.json"
+    plain = make_results([0.1, 0.2], [24, 27])
+    save_results(plain, path)
+    content = json.loads(path.read_text())
+    assert "bpp_pooled" not in content["points"][0]
+    assert (content.pop("protocol"), content.pop("bits")) == ("file", "real")
+    path.write_text(json.dumps(content))
+    assert load_results(path) == plain and plain.data == plain.dataset
+    points = tuple(replace(point, bpp_pooled=0.9 * point.bpp) for point in plain.points)
+    full = replace(plain, points=points, protocol="pad-64", bits="estimated")
+    save_results(full, path)
+    assert load_results(path) == full and full.data == f"{plain.dataset}, pad-64"
+    path.write_text(path.read_text().replace('"estimated"', '"guessed"'))
+    with pytest.raises(ValueError, match=r"kind of bits 'guessed' is unknown\. Choose from: real, estimated, unknown"):
+        load_results(path)
+
+
+def test_protocols_do_not_compare(make_results: Any, tmp_path: Path) -> None:
+    """Neither by number nor in the report; seeds of several are no seeds of one curve."""
+    one = make_results([0.1, 0.2, 0.4], [24, 27, 30])
+    other = replace(one, protocol="center-crop-256", codec="mlicpp")
+    message = r"on demo-scenes \(embedded\) follow several protocols, center-crop-256 \(mlicpp / mse\), file \(mbt2018"
+    for delta in (bd_rate, bd_accuracy):
+        with pytest.raises(ValueError, match=message):
+            delta(one, other, "psnr")
+    paths = [tmp_path / "one.json", tmp_path / "other.json"]
+    for results, path in zip((one, other), paths, strict=True):
+        save_results(results, path)
+    with pytest.raises(ValueError, match=message):
+        build_report(paths)
+    save_results(replace(other, dataset="kodak"), paths[1])
+    assert "kodak, center-crop-256" in build_report(paths)
+    seeds = [replace(one, seed=0), replace(one, seed=1, protocol="pad-64")]
+    assert merge_seeds(seeds) == seeds

@@ -1,8 +1,8 @@
-"""VTM, HM and BPG: the command lines are CompressAI's; streams alone give the reconstruction.
+"""VTM, HM and BPG: the command lines are CompressAI's; VVenC; streams alone give the reconstruction.
 
-Where the real programs are, LIC_TEST_VTM (folder of programs:configuration), LIC_TEST_HM and LIC_TEST_BPG (folder) run
-them. Elsewhere programs of `stand_in.py` take the same command lines, with JPEG for a codec: they show that files go in
-and out as they should, and nothing about VTM, HM or BPG.
+Where the real programs are, LIC_TEST_VTM (folder of programs:configuration), LIC_TEST_HM, LIC_TEST_BPG and
+LIC_TEST_VVENC (folder) run them. Elsewhere programs of `stand_in.py` take the same command lines, with JPEG for a
+codec: they show that files go in and out as they should, and nothing about the programs.
 """
 
 import os
@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import compressai.utils.bench.codecs as bench
+import numpy as np
 import pytest
 import torch
 
 from lic.evaluation.baselines import QPS, baseline_coders
-from lic.evaluation.binaries import BpgCoder, VideoCoder, from_ycbcr, to_ycbcr
+from lic.evaluation.binaries import BpgCoder, VideoCoder, from_ycbcr, to_ycbcr, version_of
 from lic.evaluation.coders import Coder
-from lic.images import quantise, write_image
+from lic.evaluation.vvenc import VvencCoder, from_planes, to_planes
+from lic.images import pad_to_multiple, quantise, write_image
 from lic.metrics import psnr_db
 from lic.settings.evaluate import EvalConfig
 from tests.support import noise_image
 
-PROGRAMS = ("EncoderAppStatic", "DecoderAppStatic", "TAppEncoderStatic", "TAppDecoderStatic", "bpgenc", "bpgdec")
+PROGRAMS = ("EncoderAppStatic", "DecoderAppStatic", "TAppEncoderStatic", "TAppDecoderStatic", "bpgenc", "bpgdec",
+            "vvencapp", "vvdecapp")  # fmt: skip
 
 
 @pytest.fixture
@@ -46,6 +49,8 @@ def coder(name: str, qp: int, folder: str, config: str | None = None) -> Coder:
             return VideoCoder("vtm", qp, folder, config)
         case "hm":
             return VideoCoder("hm", qp, folder, config)
+        case "vvenc":
+            return VvencCoder(qp, folder)
     return BpgCoder(qp, folder)
 
 
@@ -67,18 +72,19 @@ def check(name: str, folder: str, config: str | None = None) -> None:
     assert last.is_threadsafe
 
 
-@pytest.mark.parametrize("name", ["vtm", "hm", "bpg"])
+@pytest.mark.parametrize("name", ["vtm", "hm", "bpg", "vvenc"])
 def test_files_go_in_and_out_of_a_stand_in(name: str, folder: str) -> None:
     check(name, folder)
 
 
-@pytest.mark.parametrize("name", ["vtm", "hm", "bpg"])
+@pytest.mark.parametrize("name", ["vtm", "hm", "bpg", "vvenc"])
 def test_the_real_program(name: str) -> None:
     variable = f"LIC_TEST_{name.upper()}"
     if variable not in os.environ:
         pytest.skip(f"set {variable} to run the real {name}")
     place, _, config = os.environ[variable].partition(":")
     check(name, place, config)
+    assert "unknown" not in str(coder(name, 32, place, config).program)
 
 
 class _Stop(Exception):
@@ -126,6 +132,45 @@ def test_fingerprint_changes_with_program_and_configuration(folder: str) -> None
     assert len(fingerprints) == 5 and coder("vtm", 32, folder).fingerprint == first
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("vtm", "VVCSoftware: VTM Encoder Version 23.13 [Linux]"), ("hm", "HM software: Encoder Version [17.0]"),
+     ("bpg", "BPG Image Encoder version 0.9.8"), ("vvenc", "vvencapp version 1.15.0-dev")],
+)  # fmt: skip
+def test_programs_say_their_version(name: str, said: str, folder: str) -> None:
+    program = str(coder(name, 32, folder).program)
+    assert program.startswith(said) and "\n" not in program and program == program.strip()
+    assert version_of(sys.executable, "-h") == f"{Path(sys.executable).name}, version unknown"
+    assert version_of("/none/at-all", "-h") == "at-all, version unknown"
+
+
+@pytest.mark.parametrize("size", [(33, 20), (64, 47), (48, 48)])
+def test_sizes_of_420(size: tuple[int, int], folder: str) -> None:
+    """Odd ones too; and without a codec in between, grey comes back to the bit and slow colours nearly."""
+    image = noise_image(0, *size)
+    vvenc = VvencCoder(22, folder)
+    assert vvenc.decode(vvenc.encode(image).content).shape == image.shape
+    even = pad_to_multiple(image, 2)
+    samples = np.concatenate([plane.ravel() for plane in to_planes(even)])
+    assert len(samples) * 2 == even[0, 0].numel() * 3
+    assert psnr_db(from_planes(samples, *even.shape[-2:]), even).item() > 35
+    grey = quantise(even.mean(1, keepdim=True).expand_as(even))
+    samples = np.concatenate([plane.ravel() for plane in to_planes(grey)])
+    assert torch.equal(quantise(from_planes(samples, *even.shape[-2:])), grey)
+
+
+def test_scaled_vtm(folder: str) -> None:
+    """MPEG's four sizes at every QP, coded by VTM itself."""
+    config = EvalConfig(baseline=["vtm-scaled"], vtm_path=folder, vtm_config=f"{folder}/intra.cfg")
+    coders = baseline_coders(config)
+    assert [(each.scale_percent, each.quality) for each in coders] == [(s, q) for s in (100, 75, 50, 25) for q in QPS]
+    assert {each.codec for each in coders} == {"vtm-scaled"} and len({each.fingerprint for each in coders}) == 24
+    image = noise_image(0, 70, 90)
+    stream = coders[-6].encode(image).content
+    assert coders[0].decode(stream).shape == image.shape
+    assert stream[4:6] == (24).to_bytes(2, "little"), "the width at 25 %"
+
+
 def test_grid(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", folder)
     config = EvalConfig(baseline=["hm", "bpg"], hm_path=folder, hm_config=f"{folder}/intra.cfg")
@@ -139,6 +184,8 @@ def test_grid(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"baseline": ["vtm"]}, r"--baseline vtm needs its programs: build https://.*/VVCSoftware_VTM .* --vtm_config"),
         ({"baseline": ["vtm"], "vtm_path": "/none", "vtm_config": "/none/a.cfg"}, "finds no /none/EncoderAppStatic"),
         ({"baseline": ["hm"], "hm_path": "/none"}, "--baseline hm needs its programs"),
+        ({"baseline": ["vtm-scaled"]}, "--baseline vtm needs its programs"),
+        ({"baseline": ["vvenc"], "vvenc_path": "/none"}, "--baseline vvenc finds no vvencapp and vvdecapp: build http"),
         ({"baseline": ["bpg"], "bpg_path": "/none"}, r"--baseline bpg finds no bpgenc and bpgdec: build https://bell"),
     ],
 )

@@ -34,7 +34,7 @@ class Spoiler:
     """A coder whose decoder is a function of the image that it has just seen."""
 
     codec, distortion, lmbda, quality, checkpoint = "spoiler", None, None, 1, None
-    fingerprint, is_threadsafe = "spoiler", False
+    fingerprint, is_threadsafe, scale_percent, program = "spoiler", False, None, None
 
     def __init__(self, decoder: Callable[[Tensor], Tensor]) -> None:
         self.decoder = decoder

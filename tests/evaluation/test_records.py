@@ -21,7 +21,7 @@ from lic.evaluation.records import Measured, Record, Records, Shard, records_key
 from tests.support import SMALLER_WORLD
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = Measured(0.5, None, 0.1, 0.2, {"psnr": 30.0, "ms-ssim": 0.9})
+MEASURED = Measured(0.5, None, 0.1, 0.2, 4096, {"psnr": 30.0, "ms-ssim": 0.9})
 
 
 class Counting(PillowCoder):
