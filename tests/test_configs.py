@@ -24,7 +24,7 @@ def test_runs_two_steps(config: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     arguments = shorten(["train.py", *arguments])[1:]
     if "\ninit:" in config.read_text():
         arguments += ["--num_channels", "48", "--num_latent_channels", "64"]  # as the checkpoint has them
-    if "codec: mlicpp" in config.read_text():
+    if any(f"codec: {name}" in config.read_text() for name in ("mlicpp", "dcvc")):
         arguments += ["--num_channels", "16", "--num_latent_channels", "32"]  # multiples of its slices
     if "devices:" in config.read_text():
         arguments += ["--trainer.devices", "1"]

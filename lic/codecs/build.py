@@ -1,6 +1,5 @@
 """Codec names -> architectures, with their published widths."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,16 +17,19 @@ from compressai.models.vbr import MeanScaleHyperpriorVbr, ScaleHyperpriorVbr
 from torch import nn
 
 from lic.codecs.autoregressive import ChengAnchor, ChengAttention, Mbt2018, Mbt2018Vbr
-from lic.codecs.card import CodecCard
+from lic.codecs.card import STRIDE, CodecCard
 from lic.codecs.codec import Codec
+from lic.codecs.dcvc import DCVCUFIntra
 from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
+from lic.codecs.rates import middle
 from lic.guests import find_card
 from lic.settings import require
 
 
 def _card(
-    name: str, network: type[CompressionModel], n: int, m: int | None = None, has_grid: bool = False
-) -> CodecCard:
+    name: str, network: type[CompressionModel], n: int, m: int | None = None, has_grid: bool = False,
+    stride: int = STRIDE,
+) -> CodecCard:  # fmt: skip
     """Return the card of a class that takes CompressAI's N and M; without M, the latent is as wide as the layers."""
 
     def build(num_channels: int, num_latent_channels: int | None = None) -> CompressionModel:
@@ -37,7 +39,7 @@ def _card(
         return network(num_channels, num_latent_channels, **groups)
 
     options = {"num_channels": n} if m is None else {"num_channels": n, "num_latent_channels": m}
-    return CodecCard(name, build, options, has_grid=has_grid, can_tile=True)
+    return CodecCard(name, build, options, stride, has_grid, can_tile=True)
 
 
 CARDS = (
@@ -55,6 +57,7 @@ CARDS = (
     _card("bmshj2018-hyperprior-vbr", ScaleHyperpriorVbr, 192, 320, True),  # Kamisli et al. 2024, arXiv 2402.18930
     _card("mbt2018-mean-vbr", MeanScaleHyperpriorVbr, 192, 320, True),
     _card("mbt2018-vbr", Mbt2018Vbr, 192, 320, True),
+    _card("dcvc-uf-intra", DCVCUFIntra, 384, 256, True, 16),  # CVPR 2026, arXiv 2606.04410
 )
 """The house's own, with the widths of the lower rates where CompressAI's zoo has two sizes."""
 
@@ -62,11 +65,6 @@ CARDS = (
 def codec_card(name: str) -> CodecCard:
     """Return the card of a codec's name, or of a guest's file."""
     return find_card("codec", name, CARDS, CodecCard)
-
-
-def middle(lmbda: Sequence[float]) -> float:
-    """Return a grid's geometric mean: where a variable-rate codec's gain is 1 and its first stage trains."""
-    return math.exp(sum(map(math.log, lmbda)) / len(lmbda))
 
 
 def build_codec(
@@ -95,10 +93,14 @@ def build_from(card: CodecCard, options: Mapping[str, Any], lmbda: Sequence[floa
     """
     require(options.keys() == card.options.keys(), f"codec {card.name} takes {', '.join(card.options) or 'no option'}; "
                                                    f"it is given {', '.join(options) or 'none'}")  # fmt: skip
-    network = card.build(**options)
-    if card.has_grid:
+    network: Any = card.build(**options)
+    has_own_rates = hasattr(network, "num_rates")
+    if card.has_grid and not has_own_rates:
         _give_gains(network, lmbda)
-    return Codec(network, lmbda if card.has_grid else (), card.stride, card.can_tile)
+    codec = Codec(network, lmbda if card.has_grid else (), card.stride, card.can_tile)
+    if has_own_rates:
+        network.spread_gains(codec.rates)
+    return codec
 
 
 def _give_gains(network: Any, lmbda: Sequence[float]) -> None:

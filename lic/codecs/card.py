@@ -25,7 +25,7 @@ class CodecCard:
             `num_latent_channels` (M) is a setting on the command line.
         stride: of the last latent, in pixels: images are padded to multiples of it.
         has_grid: whether one checkpoint holds a grid of lmbdas, by the gains of CompressAI's variable-rate models
-            (Kamisli et al. 2024, arXiv 2402.18930).
+            (Kamisli et al. 2024, arXiv 2402.18930) or by rates of its own, as `dcvc-uf-intra` has them.
         can_tile: whether its `g_a` and `g_s` have stride 16 and may be applied tile by tile.
     """
 

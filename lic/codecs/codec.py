@@ -16,6 +16,7 @@ from lic.codecs.card import STRIDE
 from lic.codecs.entropy_models import coding, share_string
 from lic.codecs.inference import quicken, tiling
 from lic.codecs.range_coder import SymbolDecoder, SymbolEncoder
+from lic.codecs.rates import middle, nearest, spread
 from lic.codecs.strings import bind, count_own, fill, join, layout_of, own_strings, scale_shape, split
 from lic.images import crop_to, pad_to_multiple
 from lic.settings import require
@@ -71,7 +72,8 @@ class Codec(nn.Module):
 
     Args:
         network: what a card builds: it has the `forward`, `compress` and `decompress` of CompressAI's models.
-        grid: the lmbdas of a variable-rate network, which has a gain for each; empty for a single rate.
+        grid: the lmbdas of a variable-rate network, which has a gain for each; empty for a single rate. A network that
+            has rates of its own (`num_rates`) spaces them by powers from the lowest to the highest.
         stride: of the last latent, in pixels.
         can_tile: whether `g_a` and `g_s` may be applied tile by tile.
     """
@@ -84,6 +86,8 @@ class Codec(nn.Module):
         quicken(network)
         self.network: Any = network
         self.grid, self.stride, self.can_tile = tuple(grid), stride, can_tile
+        self.rates = spread(self.grid, getattr(network, "num_rates", 0))
+        """lmbdas of a network's own rates, from the lowest; empty for other networks"""
         self.tile_px: int | None = None
         """transform images in tiles of this side, a multiple of 64; None, or where it cannot: whole"""
         self.streams_of: str | None = None
@@ -94,13 +98,14 @@ class Codec(nn.Module):
         self.register_load_state_dict_post_hook(_trust_loaded_tables)  # type: ignore[no-untyped-call]  # the same
         self.register_state_dict_post_hook(_leave_out_stale_tables)  # type: ignore[no-untyped-call]  # the same
 
-    def forward(self, image: Tensor, lmbda: float | None = None) -> CodecOutput:
+    def forward(self, image: Tensor, lmbda: float | Sequence[float] | None = None) -> CodecOutput:
         """Return the reconstruction and the estimated rate.
 
         Args:
             image: (N, 3, H, W), RGB in [0, 1].
             lmbda: operating point of a variable-rate codec, in training one of its grid; None: without gain, the
-                single-rate codec that its first stage trains.
+                single-rate codec that its first stage trains. Of own rates the nearest is taken, with None the middle
+                one; there may be one lmbda for each image.
         """
         height, width = image.shape[-2:]
         output = self.network(pad_to_multiple(image, self.stride), **self._operating_point(lmbda))
@@ -108,10 +113,14 @@ class Codec(nn.Module):
         bits = torch.stack(parts).sum(0)
         return CodecOutput(crop_to(output["x_hat"], height, width), bits / (height * width))
 
-    def _operating_point(self, lmbda: float | None) -> dict[str, Any]:
-        """Return the arguments that CompressAI's variable-rate networks take; none for others."""
+    def _operating_point(self, lmbda: float | Sequence[float] | None) -> dict[str, Any]:
+        """Return the arguments that CompressAI's variable-rate networks and own rates take; none for others."""
         if not self.grid:
             return {}
+        if self.rates:
+            points = [middle(self.grid)] if lmbda is None else lmbda if isinstance(lmbda, Sequence) else [lmbda]
+            return {"rate": torch.tensor([self.rate(point) for point in points], device=self.device)}
+        assert not isinstance(lmbda, Sequence)
         if lmbda is None:
             return {"stage": 1}
         return {"stage": 2, "s": self.grid.index(lmbda)} if self.training else {"inputscale": self.gain(lmbda)}
@@ -122,13 +131,26 @@ class Codec(nn.Module):
         Raises:
             ValueError: lmbda is out of range.
         """
-        low, high = min(self.grid), max(self.grid)
-        if not low * 0.999 <= lmbda <= high * 1.001:  # streams hold lmbda in 16 bits
-            raise ValueError(f"lmbda {lmbda:g} is outside of this checkpoint's {low:g} .. {high:g}")
+        self.check_range(lmbda)
         gains = self.network.Gain.detach().double().cpu().abs().log().numpy()
         order = np.argsort(self.grid)
         log_gain = np.interp(math.log(lmbda), np.log(self.grid)[order], gains[order])
         return torch.tensor(math.exp(log_gain), dtype=torch.float32, device=self.device)
+
+    def rate(self, lmbda: float) -> int:
+        """Return which of a network's own rates is nearest to any lmbda of its range, by their ratio.
+
+        Raises:
+            ValueError: lmbda is out of range.
+        """
+        self.check_range(lmbda)
+        return nearest(self.rates, lmbda)
+
+    def check_range(self, lmbda: float) -> None:
+        """Raise ValueError for an lmbda that is not in the range of a variable-rate codec."""
+        low, high = min(self.grid), max(self.grid)
+        if not low * 0.999 <= lmbda <= high * 1.001:  # streams hold lmbda in 16 bits
+            raise ValueError(f"lmbda {lmbda:g} is outside of this checkpoint's {low:g} .. {high:g}")
 
     @torch.no_grad()
     def compress(self, image: Tensor, lmbda: float | None = None) -> CodedImage:
@@ -199,7 +221,9 @@ class Codec(nn.Module):
 
     def _coding_point(self, lmbda: float | None) -> dict[str, Any]:
         assert (lmbda is None) == (not self.grid), "variable-rate codecs code at an lmbda, others at their own"
-        return {} if lmbda is None else {"inputscale": self.gain(lmbda)}
+        if lmbda is None:
+            return {}
+        return self._operating_point(lmbda) if self.rates else {"inputscale": self.gain(lmbda)}
 
     @contextmanager
     def _fixed_mode(self, num_threads: int) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
 from lic.settings.names import CodecName
 
-_WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # by training on several devices, by torch.compile
+WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # by training on several devices, by torch.compile
 _TRANSFORM = re.compile(r"g_a\.\d+\.(conv1\.)?weight$")
 
 # github.com/JiangWeibeta/MLIC (Apache-2.0), commit 4aa9d2a: its names -> ours, applied in turn.
 _RENAMED = (
-    (_WRAPPED, ""),
+    (WRAPPED, ""),
     (r"^g_a\.analysis_transform\.", "g_a."),
     (r"^g_s\.synthesis_transform\.", "g_s."),
     (r"^h_a\.reduction\.", "h_a."),
@@ -53,16 +54,9 @@ def convert_mlicpp(source: Path) -> MLICPlusPlus:
     Raises:
         ValueError: in one line: no such file, no such checkpoint, keys too many or too few, tensors of a wrong shape.
     """
-    state = {_rename(name): tensor for name, tensor in _read(source).items() if not _DERIVED.search(name)}
+    state = {_rename(name): tensor for name, tensor in read_state(source).items() if not _DERIVED.search(name)}
     network = _network_for(source, state)
-    expected = dict(network.named_parameters())
-    _refuse(source, "lacks", expected.keys() - state.keys())
-    _refuse(source, "holds unknown", state.keys() - expected.keys())
-    _refuse(source, "holds tensors of a wrong shape:", {k for k, v in state.items() if v.shape != expected[k].shape})
-    with torch.no_grad():
-        for name, parameter in expected.items():
-            parameter.copy_(state[name])
-    network.eval()
+    fill(network, state, source)
     return network
 
 
@@ -78,20 +72,41 @@ def _network_for(source: Path, state: dict[str, Tensor]) -> MLICPlusPlus:
         raise ValueError(f"checkpoint {source} is not of MLIC++: {error}") from error
 
 
+def fill(network: nn.Module, state: dict[str, Tensor], source: Path) -> None:
+    """Give a network's parameters the tensors of their names, and put it in eval mode.
+
+    Raises:
+        ValueError: in one line: names too many or too few, tensors of a wrong shape.
+    """
+    expected = dict(network.named_parameters())
+    _refuse(source, "lacks", expected.keys() - state.keys())
+    _refuse(source, "holds unknown", state.keys() - expected.keys())
+    _refuse(source, "holds tensors of a wrong shape:", {k for k, v in state.items() if v.shape != expected[k].shape})
+    with torch.no_grad():
+        for name, parameter in expected.items():
+            parameter.copy_(state[name])
+    network.eval()
+
+
 def _rename(name: str) -> str:
     for pattern, replacement in _RENAMED:
         name = re.sub(pattern, replacement, name)
     return name
 
 
-def _read(source: Path) -> dict[str, Tensor]:
+def read_state(source: Path) -> dict[str, Tensor]:
+    """Return the state dict that a file is, or holds under "state_dict" or, as DCVC's training does, "net".
+
+    Raises:
+        ValueError: in one line: there is none.
+    """
     if not source.is_file():
         raise ValueError(f"checkpoint {source} does not exist")
     try:
         content: Any = torch.load(source, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:
         raise ValueError(f"checkpoint {source} is damaged or holds more than weights: {_first_line(error)}") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    state = content.get("state_dict", content.get("net", content)) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"checkpoint {source} holds no state dict: expected tensors, or 'state_dict' with tensors")
     return state
@@ -118,7 +133,7 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
     Raises:
         ValueError: in one line: no such file, no such checkpoint, weights of another codec.
     """
-    state = load_pretrained({_WRAPPED.sub("", name): tensor for name, tensor in _read(source).items()})
+    state = load_pretrained({WRAPPED.sub("", name): tensor for name, tensor in read_state(source).items()})
     widths = [tensor.shape[0] for key, tensor in state.items() if _TRANSFORM.match(key) and tensor.ndim == 4]
     try:
         codec = build_codec(name, widths[0], widths[-1])
@@ -128,10 +143,12 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
     return codec.eval()
 
 
-def header_of(name: CodecName, network: nn.Module, lmbda: float, distortion: str, source: Path) -> Header:
+def header_of(
+    name: CodecName, network: nn.Module, lmbdas: Sequence[float], distortion: str, source: Path
+) -> Header:
     """Return what is known of a converted codec."""
     widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
     data = f"unknown to this project: converted from {source.name}"
     options = codec_card(name).choose(widths[0], widths[-1])
-    return Header(name, options, [lmbda], distortion, data, 0, versions)
+    return Header(name, options, list(lmbdas), distortion, data, 0, versions)

@@ -20,7 +20,7 @@ MARGIN = 1e-6
 """Of a scale to an edge of its table, relative to 1 + scale: a few times what kernels and processors differ by."""
 
 
-class _OneString(EntropyModel):  # type: ignore[misc]  # CompressAI has no types
+class OneString(EntropyModel):  # type: ignore[misc]  # CompressAI has no types
     """An entropy model that codes with what `coding` hands it."""
 
     coder: SymbolEncoder | SymbolDecoder
@@ -52,11 +52,11 @@ class _OneString(EntropyModel):  # type: ignore[misc]  # CompressAI has no types
         return values
 
 
-class OneStringBottleneck(EntropyBottleneck, _OneString):  # type: ignore[misc]  # the same
+class OneStringBottleneck(EntropyBottleneck, OneString):  # type: ignore[misc]  # the same
     """An EntropyBottleneck on the shared string."""
 
 
-class OneStringGaussian(GaussianConditional, _OneString):  # type: ignore[misc]  # the same
+class OneStringGaussian(GaussianConditional, OneString):  # type: ignore[misc]  # the same
     """A GaussianConditional on the shared string."""
 
     def build_indexes(self, scales: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def share_string(network: nn.Module) -> None:
 @contextmanager
 def coding(network: nn.Module, coder: SymbolEncoder | SymbolDecoder) -> Iterator[None]:
     """Let a network's entropy models code with a coder and their present tables."""
-    models = [module for module in network.modules() if isinstance(module, _OneString)]
+    models = [module for module in network.modules() if isinstance(module, OneString)]
     for model in models:
         model.coder, model.tables = coder, read_tables(model)
     try:

@@ -143,21 +143,26 @@ class Tiled(nn.Module):
         super().__init__()
         self.transform, self.tile, self.overlap, self.ratio = transform, tile, overlap, ratio
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what the transform gives of x, (N, C, H, W), but for what more than the overlap away has a say in."""
+    def forward(self, x: Tensor, *gains: Tensor) -> Tensor:
+        """Return what the transform gives of x, (N, C, H, W), but for what more than the overlap away has a say in.
+
+        Args:
+            x: the input.
+            gains: what else the transform takes, of every place alike.
+        """
         height, width = x.shape[-2:]
         rows = []
         for top in range(0, height, self.tile):
-            row = [self._piece(x, top, left) for left in range(0, width, self.tile)]
+            row = [self._piece(x, top, left, gains) for left in range(0, width, self.tile)]
             rows.append(torch.cat(row, 3))
         return torch.cat(rows, 2)
 
-    def _piece(self, x: Tensor, top: int, left: int) -> Tensor:
+    def _piece(self, x: Tensor, top: int, left: int, gains: tuple[Tensor, ...]) -> Tensor:
         height, width = x.shape[-2:]
         above, before = max(top - self.overlap, 0), max(left - self.overlap, 0)
         bottom, right = min(top + self.tile, height), min(left + self.tile, width)
         seen = x[:, :, above : bottom + self.overlap, before : right + self.overlap]
-        result: Tensor = self.transform(seen)
+        result: Tensor = self.transform(seen, *gains)
         start = [round((a - b) * self.ratio) for a, b in ((top, above), (left, before))]
         size = [round((a - b) * self.ratio) for a, b in ((bottom, top), (right, left))]
         return result[:, :, start[0] : start[0] + size[0], start[1] : start[1] + size[1]].clone()

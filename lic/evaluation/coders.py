@@ -56,7 +56,7 @@ class LearnedCoder:
     def __init__(self, loaded: LoadedCodec, lmbda: float, device: torch.device, tile: int | None = None) -> None:
         self._loaded, self._lmbda = loaded, lmbda
         if loaded.codec.grid:
-            loaded.codec.gain(lmbda)  # refuses what is out of range before anything is coded
+            loaded.codec.check_range(lmbda)  # refuses what is out of range before anything is coded
         loaded.codec.to(device).eval()
         loaded.codec.tile_px = tile
         self.codec: str = loaded.header.codec

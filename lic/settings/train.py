@@ -149,7 +149,7 @@ class TrainConfig:
             check_lmbda(lmbda)
         require(len(self.lmbdas) > 0 and len(set(self.lmbdas)) == len(self.lmbdas),
                 f"lmbda must be one or more different numbers, got {self.lmbdas}")
-        require(len(self.lmbdas) == 1 or self.codec.endswith(("-vbr", ".py")),
+        require(len(self.lmbdas) == 1 or self.codec.endswith(("-vbr", "dcvc-uf-intra", ".py")),
                 f"{self.codec} has one rate: give one --lmbda, or --codec mbt2018-mean-vbr or its like")
         require(len(self.rate_stages) <= 1 or self.schedule == "steps",
                 "several values of --learning_rate go with --schedule steps")

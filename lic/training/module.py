@@ -13,7 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lic.codecs import Codec, Header
-from lic.codecs.build import codec_card, middle
+from lic.codecs.build import codec_card
+from lic.codecs.rates import middle
 from lic.codecs.synthesis import reconstruct_from_symbols
 from lic.data.crops import Batch
 from lic.distortions import MSE_SCALE, Distortion, mse
@@ -103,50 +104,63 @@ class CodecTraining(pl.LightningModule):
     def rate_distortion(self, image: Tensor, step: int) -> Loss:
         """Return the loss of images, (N, 3, H, W), as a step minimises it.
 
-        A variable-rate codec sees the whole grid in each step, its points on equal parts of the batch. Their losses
-        weigh inversely to their size, so that no rate is served at another's cost; Kamisli et al. 2024
-        (arXiv 2402.18930, eq. 8) find the weights that do so from one gradient per point.
+        A variable-rate codec sees the whole grid in each step, its points on equal parts of the batch; one with rates
+        of its own codes each image at a random one. Their losses weigh inversely to their size, so that no rate is
+        served at another's cost; Kamisli et al. 2024 (arXiv 2402.18930, eq. 8) find the weights that do so from one
+        gradient per point.
         """
         points = self.operating_points(len(image), step)
-        losses = [self._loss(*pair, step) for pair in zip(image.tensor_split(len(points)), points, strict=True)]
-        weights = torch.stack([1 / loss.total.detach() for loss in losses])
-        bpp, distortion, squared = (torch.stack(part).mean() for part in list(zip(*losses, strict=True))[1:])
-        total = (torch.stack([loss.total for loss in losses]) * weights / weights.sum()).sum()
-        return Loss(total, bpp, distortion, squared)
+        if self.codec.rates and points != [None]:
+            losses = self._losses(image, points, step)
+        else:
+            parts = zip(image.tensor_split(len(points)), points, strict=True)
+            of_parts = [self._losses(part, [point], step) for part, point in parts]
+            losses = Loss(*(torch.stack([each.mean() for each in one]) for one in zip(*of_parts, strict=True)))
+        weights = 1 / losses.total.detach()
+        total = (losses.total * weights / weights.sum()).sum()
+        return Loss(total, losses.bpp.mean(), losses.distortion.mean(), losses.mse.mean())
 
     def operating_points(self, num_images: int, step: int) -> list[float | None]:
         """Return the lmbdas of a step, in random order; None: a single rate, without gain."""
         is_single = step < self.config.single_rate * self.config.trainer.max_steps and not self.is_decoder
         if not self.codec.grid or is_single:
             return [None]
+        if self.codec.rates:
+            return [self.codec.rates[i] for i in torch.randint(len(self.codec.rates), (num_images,)).tolist()]
         return [self.codec.grid[i] for i in torch.randperm(len(self.codec.grid)).tolist()][:num_images]
 
-    def _loss(self, image: Tensor, point: float | None, step: int) -> Loss:
-        lmbda = middle(self.config.lmbdas) if point is None else point
+    def _losses(self, image: Tensor, points: list[float | None], step: int) -> Loss:
+        """Return the loss of each image and its parts, (N,); there is one point for all or one for each."""
+        lmbdas = [middle(self.config.lmbdas) if point is None else point for point in points]
+        lmbda = torch.tensor(lmbdas, device=image.device)
         is_past_warmup = step >= self.warmup_steps
-        output = reconstruct_from_symbols(self.codec, image, point) if self.is_decoder else self.codec(image, point)
-        bpp, squared = output.bpp.mean(), mse(output.reconstruction, image).mean()
-        distortion = self.distortion(output.reconstruction, image).mean() if is_past_warmup else squared
+        if self.is_decoder:
+            output = reconstruct_from_symbols(self.codec, image, points[0])
+        else:
+            output = self.codec(image, points[0] if len(points) == 1 else lmbdas)
+        squared = mse(output.reconstruction, image)
+        distortion = self.distortion(output.reconstruction, image) if is_past_warmup else squared
         scale = self.distortion.scale if is_past_warmup else MSE_SCALE
         anchor = self._anchor(output.reconstruction, image, squared) if is_past_warmup else 0.0
-        total = bpp + lmbda * (scale * distortion + anchor)
-        return Loss(total, bpp, distortion, squared.detach())
+        total = output.bpp + lmbda * (scale * distortion + anchor)
+        return Loss(total, output.bpp, distortion, squared.detach())
 
     def _anchor(self, reconstruction: Tensor, image: Tensor, squared: Tensor) -> Tensor | float:
-        """Return what holds the reconstruction to the pixels and their structure; nothing where mse is trained for."""
+        """Return what holds each reconstruction to pixels and structure, (N,); nothing where mse is trained for."""
         config = self.config
         anchor: Tensor | float = 0.0
         if self.has_own_distortion and config.anchor_mse:
             anchor = anchor + config.anchor_mse * MSE_SCALE * squared
         if self.has_own_distortion and config.anchor_ms_ssim:
-            anchor = anchor + config.anchor_ms_ssim * MS_SSIM.scale * ms_ssim_distance(reconstruction, image).mean()
+            anchor = anchor + config.anchor_ms_ssim * MS_SSIM.scale * ms_ssim_distance(reconstruction, image)
         return anchor
 
     @property
     def leaves_gains_aside(self) -> bool:
         """Whether there are steps in which not every point of the grid is trained."""
-        is_whole = bool(self.codec.grid) and not self.is_decoder
-        return is_whole and (self.config.single_rate > 0 or self.config.batch_size < len(self.codec.grid))
+        if not self.codec.grid or self.codec.rates or self.is_decoder:  # gains of own rates are rows of one parameter
+            return False
+        return self.config.single_rate > 0 or self.config.batch_size < len(self.codec.grid)
 
     @property
     def has_own_distortion(self) -> bool:

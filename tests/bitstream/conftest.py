@@ -19,14 +19,14 @@ def save_untrained(name: CodecName, path: Path) -> None:
     """Write a codec with seeded weights, its latents some units large."""
     torch.manual_seed(0)
     n, m = WIDTHS.get(name, (8, 8))
-    grid = VBR_GRID if name.endswith("-vbr") else [0.01]
+    grid = VBR_GRID if codec_card(name).has_grid else [0.01]
     codec = build_codec(name, n, m, grid).eval()
     with torch.no_grad():
         for path_in_network, transform in codec.network.named_modules():
-            if path_in_network.split(".")[-1] not in ("g_a", "h_a"):
+            if path_in_network.split(".")[-1] not in ("g_a", "h_a", "rest"):
                 continue
-            [*_, last] = [layer for layer in transform.children() if isinstance(layer, nn.Conv2d)]
-            last.weight *= 40
+            for last in [layer for layer in transform.children() if isinstance(layer, nn.Conv2d)][-1:]:
+                last.weight *= 40
     save_codec(codec, Header(name, codec_card(name).choose(n, m), grid, "mse", "nothing", 0, {}), path)
 
 

@@ -33,7 +33,7 @@ def test_the_shipped_codec_has_no_seams(height: int, width: int) -> None:
     assert largest_seam(codec, noise_image(0, height, width)) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["elic2022-official", "mbt2018-mean-vbr"])
+@pytest.mark.parametrize("name", ["elic2022-official", "mbt2018-mean-vbr", "dcvc-uf-intra"])
 def test_no_visible_seams(name: str, make_codec: MakeCodec) -> None:
     codec = make_codec(name)  # type: ignore[arg-type]
     assert largest_seam(codec, noise_image(0, 320, 523)) < VISIBLE

@@ -40,6 +40,12 @@ def _make(name: CodecName = "mbt2018-mean", seed: int = 0) -> Codec:
                 continue
             if path.endswith("h_a"):
                 _last_convolution(module).weight *= 4
+            if path == "h_a" and codec.rates:
+                module[0].adaptor.weight *= 0.05  # of dcvc, whose blocks add to what comes in
+            if path in ("fusion", "prior"):
+                last = _last_convolution(module)
+                last.weight *= 0.01
+                last.bias[: len(last.bias) // 2] += 10
             if path.endswith(("h_s", "entropy_parameters")):
                 last = _last_convolution(module)
                 last.weight *= 2

@@ -14,6 +14,7 @@ from lic.training.optimizers import build_optimizer
 NAMES: list[OptimizerName] = ["adam", "soap", "muon"]
 SIZES: dict[CodecName, tuple[int, int, list[float]]] = {
     "mbt2018-mean": (8, 12, []), "mbt2018-mean-vbr": (8, 12, [0.01, 0.02]), "mlicpp": (8, 32, []),
+    "dcvc-uf-intra": (8, 8, [0.01, 0.02]),
 }  # fmt: skip
 
 

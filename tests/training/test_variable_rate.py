@@ -59,6 +59,42 @@ def test_every_rate_weighs_alike(codec: CodecName) -> None:
         assert has_none or (parameter.grad is not None and parameter.grad.isfinite().all()), name
 
 
+def test_own_rates_are_drawn_for_each_image() -> None:
+    training = module("dcvc-uf-intra")
+    assert training.operating_points(8, 0) == [None] and not training.leaves_gains_aside
+    points = training.operating_points(1000, 99)
+    assert len(points) == 1000 and set(points) == set(training.codec.rates) and len(training.codec.rates) == 64
+    assert (min(points), max(points)) == pytest.approx((0.002, 0.05))  # type: ignore[type-var]  # none is None
+
+
+def test_own_rates_weigh_alike() -> None:
+    training = module("dcvc-uf-intra")
+    training.codec.eval()  # without noise
+    image = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    loss = training.rate_distortion(image, 99)
+    torch.manual_seed(1)
+    parts = []
+    for part, point in zip(image.split(1), training.operating_points(3, 99), strict=True):
+        assert point is not None
+        output = training.codec(part, point)
+        parts.append(output.bpp.mean() + point * MSE_SCALE * (output.reconstruction - part).square().mean())
+    assert loss.total.item() == pytest.approx(len(parts) / sum(1 / part.item() for part in parts), rel=1e-4)
+    loss.total.backward()
+    for name, parameter in training.codec.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+def test_single_rate_of_own_rates() -> None:
+    training = module("dcvc-uf-intra")
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    loss = training.rate_distortion(image, 0)
+    assert loss.total.item() == pytest.approx((loss.bpp + 0.01 * MSE_SCALE * loss.mse).item(), rel=1e-5)
+    loss.total.backward()
+    rows = training.codec.network.gain_y.grad.abs().sum(1).nonzero().flatten().tolist()
+    assert rows == [training.codec.rate(0.01)]
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_single_rate_stage_minimises_the_middle_lmbda(codec: CodecName) -> None:
     training = module(codec)
