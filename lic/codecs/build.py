@@ -22,6 +22,7 @@ from lic.codecs.codec import Codec
 from lic.codecs.dcvc import DCVCUFIntra
 from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
 from lic.codecs.rates import middle
+from lic.codecs.variable_rate import Elic2022OfficialVbr, MLICPlusPlusVbr
 from lic.guests import find_card
 from lic.settings import require
 
@@ -57,6 +58,8 @@ CARDS = (
     _card("bmshj2018-hyperprior-vbr", ScaleHyperpriorVbr, 192, 320, True),  # Kamisli et al. 2024, arXiv 2402.18930
     _card("mbt2018-mean-vbr", MeanScaleHyperpriorVbr, 192, 320, True),
     _card("mbt2018-vbr", Mbt2018Vbr, 192, 320, True),
+    _card("elic2022-official-vbr", Elic2022OfficialVbr, 192, 320, True),
+    _card("mlicpp-vbr", MLICPlusPlusVbr, 192, 320, True),
     _card("dcvc-uf-intra", DCVCUFIntra, 384, 256, True, 16),  # CVPR 2026, arXiv 2606.04410
 )
 """The house's own, with the widths of the lower rates where CompressAI's zoo has two sizes."""

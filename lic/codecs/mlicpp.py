@@ -3,8 +3,8 @@
 Weights of the official implementation (github.com/JiangWeibeta/MLIC, Apache-2.0) load through `lic.codecs.convert`.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
@@ -12,6 +12,7 @@ from compressai.models import CompressionModel
 from torch import Tensor, nn
 
 from lic.codecs import mlicpp_transforms as transforms
+from lic.codecs.checkerboard import gather, scatter
 from lic.codecs.mlicpp_context import (
     ANCHOR,
     NON_ANCHOR,
@@ -22,15 +23,11 @@ from lic.codecs.mlicpp_context import (
     Windows,
     channel_context,
     entropy_parameters,
-    gather,
     residual_prediction,
     residual_prediction_old,
-    scatter,
     windows_of,
 )
-
-CodePass = Callable[[int, int, Tensor, Tensor], Tensor]
-"""(slice, parity, scales, means) -> the dequantised half; all of them (B, 32, H, W / 2)."""
+from lic.codecs.part_by_part import CodePass, PartByPart
 
 
 class Side(NamedTuple):
@@ -40,11 +37,13 @@ class Side(NamedTuple):
         means: (B, M, H, W), the half of h_s's output that residual prediction sees.
         halves: h_s's output (B, 2 M, H, W / 2) at non-anchors and at anchors.
         windows: of the latent's board.
+        step: of the quantiser, which bounds what rounding took away.
     """
 
     means: Tensor
     halves: tuple[Tensor, Tensor]
     windows: Windows
+    step: Tensor | float
 
 
 class Slice(nn.Module):
@@ -79,14 +78,14 @@ class Slice(nn.Module):
         contexts = [gather(context, ANCHOR) for context in across]
         parameters = self.entropy_parameters_anchor(torch.cat([*contexts, side.halves[ANCHOR]], 1))
         board = scatter(code(self.index, ANCHOR, *parameters.chunk(2, 1)), ANCHOR)
-        board = board + _predict(self.lrp_anchor, known, board, ANCHOR)
+        board = board + side.step * _predict(self.lrp_anchor, known, board, ANCHOR)
         contexts = [self.local_context(board, side.windows)]
         if previous:
             contexts.append(self.global_intra_context(previous[-1], board))
         contexts += [gather(context, NON_ANCHOR) for context in across]
         parameters = self.entropy_parameters_nonanchor(torch.cat([*contexts, side.halves[NON_ANCHOR]], 1))
         board = board + scatter(code(self.index, NON_ANCHOR, *parameters.chunk(2, 1)), NON_ANCHOR)
-        return board + _predict(self.lrp_nonanchor, known, board, NON_ANCHOR)
+        return board + side.step * _predict(self.lrp_nonanchor, known, board, NON_ANCHOR)
 
     def _across(self, previous: list[Tensor]) -> list[Tensor]:
         """Return the contexts (B, 64, H, W) and (B, 128, H, W) from the slices before, if there are any."""
@@ -97,12 +96,12 @@ class Slice(nn.Module):
 
 
 def _predict(network: nn.Module, known: Tensor, board: Tensor, parity: int) -> Tensor:
-    """Return the predicted residual (B, 32, H, W), zeros where the parity is another."""
+    """Return the predicted residual (B, 32, H, W) in steps of the quantiser, zeros where the parity is another."""
     residual = network(torch.cat([known, board], 1))
     return scatter(0.5 * torch.tanh(gather(residual, parity)), parity)
 
 
-class MLICPlusPlus(CompressionModel):  # type: ignore[misc]  # compressai has no types
+class MLICPlusPlus(PartByPart, CompressionModel):  # type: ignore[misc]  # compressai has no types
     """An image codec with a multi-reference entropy model.
 
                 ┌───┐ y          ┌─────────────────────────────────────────────┐ y_hat ┌───┐
@@ -148,76 +147,32 @@ class MLICPlusPlus(CompressionModel):  # type: ignore[misc]  # compressai has no
         network.load_state_dict(state_dict)
         return network
 
-    def forward(self, x: Tensor) -> dict[str, Any]:
-        """Return the reconstruction and likelihoods.
+    def sizes(self) -> Sequence[int]:
+        """Return the channels of each slice."""
+        return [SLICE] * len(self.slices)
 
-        The decoder's latent is rounded, straight-through; in training the likelihoods are those of a latent with
-        uniform noise in place of rounding (mixed quantisation, Minnen & Singh 2020, arXiv 2007.08739).
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """Return the hyper latent (B, N, H / 64, W / 64) of a latent (B, M, H / 16, W / 16)."""
+        z: Tensor = self.h_a(y)
+        return z
 
-        Args:
-            x: (B, 3, H, W), RGB in [0, 1], sides multiples of 64.
+    def bottleneck(self) -> EntropyBottleneck:
+        """Return the hyper latent's entropy model."""
+        return self.entropy_bottleneck
 
-        Returns:
-            `x_hat` (B, 3, H, W); `likelihoods`: `y` (B, M, H / 16, W / 16) and `z` (B, N, H / 64, W / 64), in fp32.
-        """
-        y = self.g_a(_channels_last(x))
-        z = self.h_a(y).float()
-        y_slices = y.float().split(SLICE, 1)
-        likelihoods: list[Tensor] = []
+    def gaussian(self, group: int) -> GaussianConditional:
+        """Return the entropy model of all slices."""
+        return self.gaussian_conditional
 
-        def estimate(index: int, parity: int, scales: Tensor, means: Tensor) -> Tensor:
-            with torch.autocast(x.device.type, enabled=False):
-                half, scales, means = gather(y_slices[index], parity), scales.float(), means.float()
-                likelihoods.append(scatter(self.gaussian_conditional(half, scales, means)[1], parity))
-                return _round(half, means)
+    def side_at(self, side: Tensor, gain: Tensor | float) -> Tensor:
+        """Return h_s's output (B, 2 M, H, W) as it is at a gain."""
+        return side
 
-        with torch.autocast(x.device.type, enabled=False):
-            _, z_likelihoods = self.entropy_bottleneck(z)
-            z_hat = _round(z, self.entropy_bottleneck._get_medians().detach())
-        x_hat = self.g_s(self._decode_latent(z_hat, estimate))
-        y_likelihoods = [one + other for one, other in zip(likelihoods[::2], likelihoods[1::2], strict=True)]
-        return {"x_hat": x_hat, "likelihoods": {"y": torch.cat(y_likelihoods, 1), "z": z_likelihoods}}
-
-    def compress(self, x: Tensor) -> dict[str, Any]:
-        """Return the strings of each pass, the hyper latent's last, and the hyper latent's height and width.
-
-        The range coder is called in the decoder's order: z; then anchors and non-anchors of slice 0, of slice 1, ...
-
-        Args:
-            x: (B, 3, H, W), RGB in [0, 1], sides multiples of 64.
-        """
-        y = self.g_a(_channels_last(x))
-        z = self.h_a(y)
-        z_strings = self.entropy_bottleneck.compress(z)
-        z_hat = self.entropy_bottleneck.decompress(z_strings, z.shape[-2:])
-        y_slices = y.split(SLICE, 1)
-        strings: list[Any] = []
-
-        def encode(index: int, parity: int, scales: Tensor, means: Tensor) -> Tensor:
-            half, indexes = gather(y_slices[index], parity), self.gaussian_conditional.build_indexes(scales)
-            strings.append(self.gaussian_conditional.compress(half, indexes, means))
-            return _round(half, means)
-
-        self._decode_latent(z_hat, encode)
-        return {"strings": [*strings, z_strings], "shape": z.shape[-2:]}
-
-    def decompress(self, strings: list[Any], shape: tuple[int, int]) -> dict[str, Any]:
-        """Return the reconstruction `x_hat` (B, 3, H, W), not clamped, of what `compress` returned."""
-        z_hat = self.entropy_bottleneck.decompress(strings[-1], shape)
-        passes = iter(strings[:-1])
-
-        def decode(index: int, parity: int, scales: Tensor, means: Tensor) -> Tensor:
-            indexes = self.gaussian_conditional.build_indexes(scales)
-            half: Tensor = self.gaussian_conditional.decompress(next(passes), indexes, means=means)
-            return half
-
-        return {"x_hat": self.g_s(self._decode_latent(z_hat, decode))}
-
-    def _decode_latent(self, z_hat: Tensor, code: CodePass) -> Tensor:
-        """Return the decoder's latent (B, M, H, W); `code` gives each half of it in turn."""
-        hyper = self.h_s(_channels_last(z_hat))
+    def decode_latent(self, z_hat: Tensor, code: CodePass, gain: Tensor | float) -> Tensor:
+        """Return the decoder's latent (B, M, H, W); `code` gives each half of it in turn, the anchors first."""
+        hyper = self.side_at(self.h_s(z_hat.contiguous(memory_format=torch.channels_last)), gain)
         windows = windows_of(hyper.shape[2], hyper.shape[3], self.window, hyper.device)
-        side = Side(hyper.chunk(2, 1)[1], (gather(hyper, NON_ANCHOR), gather(hyper, ANCHOR)), windows)
+        side = Side(hyper.chunk(2, 1)[1], (gather(hyper, NON_ANCHOR), gather(hyper, ANCHOR)), windows, 1 / gain)
         decoded: list[Tensor] = []
         for entropy_model in self.slices:
             decoded.append(entropy_model(side, decoded, code))
@@ -228,14 +183,3 @@ class MLICPlusPlusOld(MLICPlusPlus):
     """The form of twelve of the thirteen official checkpoints: 116.7 million parameters in place of 83.5."""
 
     is_old = True
-
-
-def _round(values: Tensor, means: Tensor) -> Tensor:
-    """Return values rounded around their means, exactly as when they are coded, with the gradient of the values."""
-    residual = values - means
-    return residual.round().detach() + (residual - residual.detach()) + means
-
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    """Return a tensor in the memory format that convolutions are fastest in."""
-    return tensor.contiguous(memory_format=torch.channels_last)

@@ -6,8 +6,7 @@ Jiang et al., "MLIC++: Linear Complexity Multi-Reference Entropy Modeling for Le
     . A . A      A, anchors: decoded first, from the slices before
     A . A .      ., non-anchors: decoded next, from this slice's anchors, too
 
-A half is what one colour of the board holds, squeezed to (B, C, H, W / 2). Networks of 1 x 1 convolutions, attention
-queries and the range coder see halves only.
+Networks of 1 x 1 convolutions, attention queries and the range coder see halves only (lic/codecs/checkerboard.py).
 """
 
 from typing import NamedTuple
@@ -17,23 +16,10 @@ import torch.nn.functional as F
 from compressai.layers import conv1x1, conv3x3
 from torch import Tensor, nn
 
+from lic.codecs.checkerboard import gather, scatter
+
 ANCHOR, NON_ANCHOR = 1, 0  # the parity of row + column
 SLICE = 32  # channels
-
-
-def gather(board: Tensor, parity: int) -> Tensor:
-    """Return one colour, (B, C, H, W / 2), of a board (B, C, H, W)."""
-    rows = board[..., 0::2, parity::2], board[..., 1::2, 1 - parity :: 2]
-    return torch.stack(rows, -2).flatten(-3, -2)
-
-
-def scatter(half: Tensor, parity: int) -> Tensor:
-    """Return a board (B, C, H, W) with a half (B, C, H, W / 2) on one colour and zeros on the other."""
-    batch, channels, height, width = half.shape
-    board = half.new_zeros(batch, height, 2 * width, channels).permute(0, 3, 1, 2)  # channels last
-    board[..., 0::2, parity::2] = half[..., 0::2, :]
-    board[..., 1::2, 1 - parity :: 2] = half[..., 1::2, :]
-    return board
 
 
 class Windows(NamedTuple):

@@ -14,7 +14,8 @@ CodecName = Literal[
     "bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018",
     "cheng2020-anchor", "cheng2020-attn", "cheng2020-anchor-checkerboard",
     "elic2022-official", "elic2022-chandelier", "mlicpp", "mlicpp-old",
-    "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr", "dcvc-uf-intra",
+    "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr", "elic2022-official-vbr", "mlicpp-vbr",
+    "dcvc-uf-intra",
 ]  # fmt: skip
 DistortionName = Literal[
     "mse", "ssim", "ms-ssim", "lpips", "dists", "fsim", "gmsd", "vif", "mlclipsim", "features",

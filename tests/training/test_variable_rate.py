@@ -16,16 +16,19 @@ from lic.training.module import CodecTraining
 
 ROOT = Path(__file__).parents[2]
 GRID = [0.002, 0.01, 0.05]
-CODECS: tuple[CodecName, ...] = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
+CODECS: tuple[CodecName, ...] = (
+    "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr", "elic2022-official-vbr", "mlicpp-vbr",
+)  # fmt: skip
 
 
 def module(codec: CodecName, **changes: Any) -> CodecTraining:
     """A training of 100 steps."""
     torch.manual_seed(0)
-    config = replace(TrainConfig(lmbda=GRID, codec=codec, distortion="mse", num_channels=8, num_latent_channels=12,
+    m = 32 if codec == "mlicpp-vbr" else 12  # whole slices
+    config = replace(TrainConfig(lmbda=GRID, codec=codec, distortion="mse", num_channels=8, num_latent_channels=m,
                                  trainer=TrainerConfig(max_steps=100)), **changes)  # fmt: skip
     distortion = build_distortion("mse", MetricsConfig(config.mlclipsim))
-    training = CodecTraining(build_codec(codec, 8, 12, GRID), distortion, config)
+    training = CodecTraining(build_codec(codec, 8, m, GRID), distortion, config)
     training.codec.centre_quantiles()
     training.codec.train()
     return training
