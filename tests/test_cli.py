@@ -18,7 +18,7 @@ from lic import __main__
 from lic.cli import command_line, parse_config, reporting_mistakes, save_config, with_resumed_config
 from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
 from lic.settings.metrics import MLCLIPSimConfig
-from lic.settings.names import CodecName, DistortionName
+from lic.settings.names import AnyCodecName, DistortionName
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tasks import CARDS
 
@@ -89,7 +89,7 @@ def test_flag_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         (["--distortion", "mlclip"], "distortion 'mlclip' is unknown; did you mean 'mlclipsim'? "
                                      f"Choose from: {DISTORTIONS}"),
         (["--codec=mbt2018-men"], "codec 'mbt2018-men' is unknown; did you mean 'mbt2018-mean'? "
-                                  f"Choose from: {', '.join(get_args(CodecName))}"),
+                                  f"Choose from: {', '.join(get_args(AnyCodecName))}"),
         (["--distortion", "zzz"], f"distortion 'zzz' is unknown. Choose from: {DISTORTIONS}"),
         (["--eval.task", "coco-det", "voc-sg"], "eval.task 'voc-sg' is unknown; did you mean 'voc-seg'? "
                                                 f"Choose from: {TASKS}"),

@@ -1,5 +1,6 @@
 """What `lic encode`, `decode` and `info` do with a file."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,13 +148,14 @@ def describe_checkpoint(path: Path, device: str = "cpu") -> str:
                   f"{cost.peak.decode_bytes / 1e6:.0f} to decode ({loaded.codec.device.type})")  # fmt: skip
     options = ", ".join(f"{name} {value}" for name, value in header.options.items())
     tuned = f"; a decoder of its own, {loaded.sha256[:8]}, reads them" if header.streams_of else ""
+    kmac = f"{cost.encode_kmac:.1f} kMAC per pixel to encode, {cost.decode_kmac:.1f} to decode"
     return (
         f"{path}\n"
         f"  codec    {header.codec} {options}\n"
         f"  trained  {header.steps} steps for {header.distortion}, on {header.data}\n"
         f"  lmbda    {' '.join(f'{lmbda:g}' for lmbda in header.lmbda)}\n"
         f"  size     {cost.num_parameters / 1e6:.2f} million parameters\n"
-        f"  cost     {cost.encode_kmac:.1f} kMAC per pixel to encode, {cost.decode_kmac:.1f} to decode\n"
+        f"  cost     {kmac if math.isfinite(cost.encode_kmac + cost.decode_kmac) else 'unknown'}\n"
         f"  memory   {memory}\n"
         f"  name     {loaded.fingerprint.hex()} in streams{tuned}"
     )

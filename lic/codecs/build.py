@@ -22,6 +22,7 @@ from lic.codecs.codec import Codec
 from lic.codecs.dcvc import DCVCUFIntra
 from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
 from lic.codecs.rates import middle
+from lic.codecs.upstream import UPSTREAM, upstream_card
 from lic.codecs.variable_rate import Elic2022OfficialVbr, MLICPlusPlusVbr
 from lic.guests import find_card
 from lic.settings import require
@@ -66,8 +67,8 @@ CARDS = (
 
 
 def codec_card(name: str) -> CodecCard:
-    """Return the card of a codec's name, or of a guest's file."""
-    return find_card("codec", name, CARDS, CodecCard)
+    """Return the card of a codec's name, of one that CompressAI has, or of a guest's file."""
+    return upstream_card(name) if name in UPSTREAM else find_card("codec", name, CARDS, CodecCard)
 
 
 def build_codec(

@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lic.atomic import write_file
 from lic.codecs.build import CARDS, build_from, codec_card
 from lic.codecs.codec import Codec
+from lic.codecs.upstream import UPSTREAM, upstream_card
 from lic.embedded import embedded, here_or_embedded
 from lic.guests import content_digest
 from lic.settings import check_lmbda, require
@@ -141,6 +142,8 @@ def load_codec(path: str | Path, guests: Sequence[str] = ()) -> LoadedCodec:
         header, state = _read(path)
     except _DAMAGE as error:
         raise _damaged(path, error) from error
+    if header.codec in UPSTREAM and header.codec not in cards:
+        cards[header.codec] = (upstream_card(header.codec), "")
     require(header.codec in cards, f"checkpoint {path} is of the codec '{header.codec}', which is none of the house's "
                                    f"({', '.join(card.name for card in CARDS)}): train and eval take --codec FILE.py")
     try:
@@ -169,7 +172,8 @@ def _check_widths(options: dict[str, Any], state: dict[str, torch.Tensor]) -> No
     """Raise ValueError, before anything is built, for a width that none of the weights has."""
     largest = max((side for tensor in state.values() for side in tensor.shape), default=0)
     for name, width in options.items():
-        require(not isinstance(width, int) or width <= largest, f"{name} is {width}, its weights have no such side")
+        for part in width if isinstance(width, list) else [width]:
+            require(not isinstance(part, int) or part <= largest, f"{name} is {width}, its weights have no such side")
 
 
 def load_header(path: Path) -> Header:

@@ -11,11 +11,12 @@ import torch
 from compressai.zoo.pretrained import load_pretrained
 from torch import Tensor, nn
 
-from lic.codecs.build import build_codec, codec_card
+from lic.codecs.build import build_codec, build_from, codec_card
 from lic.codecs.checkpoint import Header
 from lic.codecs.codec import Codec
 from lic.codecs.mlicpp import MLICPlusPlus, MLICPlusPlusOld
-from lic.settings.names import CodecName
+from lic.codecs.upstream import upstream_from_weights
+from lic.settings.names import AnyCodecName, CodecName
 
 WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # by training on several devices, by torch.compile
 _TRANSFORM = re.compile(r"g_a\.\d+\.(conv1\.)?weight$")
@@ -143,12 +144,34 @@ def convert_compressai(name: CodecName, source: Path) -> Codec:
     return codec.eval()
 
 
+def convert_upstream(name: str, source: Path) -> tuple[Codec, dict[str, Any]]:
+    """Return the codec of weights that one of CompressAI's newer classes loads itself, in eval mode, and its options.
+
+    Raises:
+        ValueError: in one line: no such file, no such class, weights of another codec.
+    """
+    card = codec_card(name)
+    state = load_pretrained({WRAPPED.sub("", key): tensor for key, tensor in read_state(source).items()})
+    try:
+        network, options = upstream_from_weights(name, state)
+        codec = build_from(card, options, ())
+        codec.network.load_state_dict(network.state_dict())
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"checkpoint {source} is not of CompressAI's {name}: {_first_line(error)}; official weights "
+                         "go through its examples/convert_*_checkpoint.py first") from error
+    return codec.eval(), options
+
+
+def options_of(name: CodecName, network: nn.Module) -> dict[str, Any]:
+    """Return what the card of a codec takes to build a network as wide."""
+    widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
+    return codec_card(name).choose(widths[0], widths[-1])
+
+
 def header_of(
-    name: CodecName, network: nn.Module, lmbdas: Sequence[float], distortion: str, source: Path
+    name: AnyCodecName, options: dict[str, Any], lmbdas: Sequence[float], distortion: str, source: Path
 ) -> Header:
     """Return what is known of a converted codec."""
-    widths = [layer.out_channels for layer in network.g_a.modules() if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]  # CompressAI has no types
     versions = {"torch": torch.__version__, "compressai": compressai.__version__}
     data = f"unknown to this project: converted from {source.name}"
-    options = codec_card(name).choose(widths[0], widths[-1])
     return Header(name, options, list(lmbdas), distortion, data, 0, versions)

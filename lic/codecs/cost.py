@@ -1,5 +1,6 @@
 """What a codec costs: parameters, multiply-accumulates per pixel, and memory."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,8 @@ SIDE_PX = 256
 class Cost(NamedTuple):
     """Parameters, thousands of multiply-accumulates per pixel of convolutions and matrix products, one way, and memory.
 
-    The encoder also runs what the decoder's entropy model needs; neither counts the range coder.
+    The encoder also runs what the decoder's entropy model needs; neither counts the range coder. Not a number, where a
+    codec does not call CompressAI's `g_a` and `g_s` as a whole: some of its newer classes.
     """
 
     num_parameters: int
@@ -25,7 +27,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(codec: Codec) -> Cost:
-    """Return the cost of a codec with CompressAI's `g_a`, `h_a` and `g_s`, from a forward pass over 256 x 256 px."""
+    """Return the cost of a codec, from a forward pass over 256 x 256 px."""
     network = codec.network
     counter = FlopCounterMode(display=False)
     image = torch.zeros(1, 3, SIDE_PX, SIDE_PX, device=codec.device)
@@ -34,13 +36,13 @@ def cost_of(codec: Codec) -> Cost:
     by_module = {name: sum(flops.values()) for name, flops in counter.get_flop_counts().items()}
     total = by_module["Global"]
 
-    def of(part: str) -> int:
-        return next((flops for name, flops in by_module.items() if name.endswith(f".{part}")), 0)
+    def of(part: str, otherwise: float = math.nan) -> float:
+        return next((flops for name, flops in by_module.items() if name.endswith(f".{part}")), otherwise)
 
     per_pixel = 2 * 1000 * SIDE_PX**2  # a multiply-accumulate is two operations
     return Cost(
         sum(each.numel() for each in network.parameters()),
         (total - of("g_s")) / per_pixel,
-        (total - of("g_a") - of("h_a")) / per_pixel,
+        (total - of("g_a") - of("h_a", 0)) / per_pixel,
         peak_of(codec),
     )

@@ -1,5 +1,6 @@
 """Coders: one operating point each of anything that turns an image into bytes and back."""
 
+import math
 from typing import Protocol
 
 import torch
@@ -76,8 +77,8 @@ class LearnedCoder:
         key = f"{header.codec} {header.options} {self._loaded.code_sha256} {codec.device} {codec.tile_px}"
         cost = _COSTS[key] = _COSTS.get(key) or cost_of(codec)
         encode_bytes, decode_bytes = cost.peak or (None, None)
-        return Costs(cost.num_parameters, cost.encode_kmac, cost.decode_kmac, encode_bytes, decode_bytes,
-                     codec.device.type)  # fmt: skip
+        encode_kmac, decode_kmac = (None if math.isnan(each) else each for each in (cost.encode_kmac, cost.decode_kmac))
+        return Costs(cost.num_parameters, encode_kmac, decode_kmac, encode_bytes, decode_bytes, codec.device.type)
 
     def encode(self, image: Tensor) -> Encoded:
         """Return the `.lic` stream of one image."""

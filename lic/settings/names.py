@@ -17,6 +17,9 @@ CodecName = Literal[
     "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr", "elic2022-official-vbr", "mlicpp-vbr",
     "dcvc-uf-intra",
 ]  # fmt: skip
+UpstreamCodecName = Literal["stf", "stf-wacnn", "tcm", "cca", "dcae", "saaf", "mlic", "mlicplus", "mlicv2"]
+"""CompressAI's own, where the installed one has them (lic/codecs/upstream.py)."""
+AnyCodecName = Literal[CodecName, UpstreamCodecName]
 DistortionName = Literal[
     "mse", "ssim", "ms-ssim", "lpips", "dists", "fsim", "gmsd", "vif", "mlclipsim", "features",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from lic.settings.names import (
     LEARNING_RATES,
     TRAINER_FURTHER,
     TRAINER_TAKEN,
-    CodecName,
+    AnyCodecName,
     DataName,
     DistortionName,
     FlipsName,
@@ -72,8 +72,8 @@ class TrainConfig:
     """what the reconstruction is judged by, or the Python file of one of your own (docs/extend.md)"""
     distortion_scale: float | str | None = None
     """what the distortion is multiplied with, a number or a file of `python -m lic calibrate`; default its own"""
-    codec: CodecName | GuestFile = "mbt2018-mean"
-    """architecture, or the Python file of one of your own (docs/extend.md)"""
+    codec: AnyCodecName | GuestFile = "mbt2018-mean"
+    """architecture, from stf on of a CompressAI after 1.2.8, or the Python file of one of your own (docs/extend.md)"""
     train: TrainedName = "codec"
     """codec, or decoder: the decoder of --init alone, which goes on reading that codec's streams (docs/train.md)"""
     num_channels: int | None = None

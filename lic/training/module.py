@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -20,6 +20,7 @@ from lic.data.crops import Batch
 from lic.distortions import MSE_SCALE, Distortion, mse
 from lic.distortions.ms_ssim import CARD as MS_SSIM
 from lic.distortions.ms_ssim import ms_ssim_distance
+from lic.settings.names import UpstreamCodecName
 from lic.settings.stages import value_at
 from lic.settings.train import TrainConfig
 from lic.training.optimizers import build_optimizer
@@ -156,8 +157,14 @@ class CodecTraining(pl.LightningModule):
         return anchor
 
     @property
-    def leaves_gains_aside(self) -> bool:
-        """Whether there are steps in which not every point of the grid is trained."""
+    def leaves_weights_aside(self) -> bool:
+        """Whether there are steps that not every weight has a part in.
+
+        A variable-rate codec's first stage and a batch smaller than its grid leave some of its gains aside; some of
+        CompressAI's newer classes have weights for losses of their own, which are not minimised here.
+        """
+        if self.config.codec in get_args(UpstreamCodecName):
+            return True
         if not self.codec.grid or self.codec.rates or self.is_decoder:  # gains of own rates are rows of one parameter
             return False
         return self.config.single_rate > 0 or self.config.batch_size < len(self.codec.grid)

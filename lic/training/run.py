@@ -8,7 +8,7 @@ import signal
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -28,10 +28,10 @@ from lic.device import Precision, pick_precision
 from lic.distortions import build_distortion, distortion_card, with_backbones
 from lic.distortions.scale import is_calibrated, read_scale
 from lic.evaluation.plan import plan_evaluation
-from lic.guests import is_guest
 from lic.printing import Console
 from lic.settings import require
 from lic.settings.metrics import MetricsConfig
+from lic.settings.names import CodecName
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.tracking.runs import finish_wandb, start_wandb
 from lic.training.callbacks import STOP_SIGNALS, JudgingStopped, LastCheckpoint, StepProgress
@@ -73,7 +73,7 @@ def train(config: TrainConfig, console: Console | None = None, program: str = "p
     console.print(f"{precision}", soft_wrap=True)
     pl.seed_everything(config.seed, verbose=False)
     codec = initial_codec(config)
-    if is_guest(config.codec):
+    if config.codec not in get_args(CodecName):
         codec.check_coding()
     asked = MetricsConfig(config.mlclipsim, config.features)  # an evaluation on other images has other defaults
     metrics = with_backbones(asked, config.data == "scenes")
@@ -150,7 +150,7 @@ def with_widths(config: TrainConfig) -> TrainConfig:
     default: dict[str, Any] = dict(card.options)
     if quality is not None:
         default |= dict(zip(("num_channels", "num_latent_channels"), zoo_widths(card.name, quality), strict=True))
-    elif config.data == "scenes" and not is_guest(config.codec):
+    elif config.data == "scenes" and config.codec in get_args(CodecName):
         default |= DEMO_WIDTHS
     own = {name: getattr(config, name) or (default[name] if name in card.options else None) for name in DEMO_WIDTHS}
     card.choose(**own)
@@ -238,8 +238,7 @@ def fit(module: CodecTraining, images: Source, folder: Path, callbacks: list[pl.
         enable_model_summary=False,
         use_distributed_sampler=False,
         **{
-            # a variable-rate codec's first stage, and a batch smaller than its grid, leave some of its gains aside
-            "strategy": "ddp_find_unused_parameters_true" if is_distributed and module.leaves_gains_aside else "auto",
+            "strategy": "ddp_find_unused_parameters_true" if is_distributed and module.leaves_weights_aside else "auto",
             "log_every_n_steps": 10,
             "deterministic": "warn",
             **hardware.further,

@@ -64,7 +64,7 @@ def test_every_rate_weighs_alike(codec: CodecName) -> None:
 
 def test_own_rates_are_drawn_for_each_image() -> None:
     training = module("dcvc-uf-intra")
-    assert training.operating_points(8, 0) == [None] and not training.leaves_gains_aside
+    assert training.operating_points(8, 0) == [None] and not training.leaves_weights_aside
     points = training.operating_points(1000, 99)
     assert len(points) == 1000 and set(points) == set(training.codec.rates) and len(training.codec.rates) == 64
     assert (min(points), max(points)) == pytest.approx((0.002, 0.05))  # type: ignore[type-var]  # none is None
