@@ -25,7 +25,7 @@ from lic.bitstream import BitstreamError, decode, encode
 from lic.cli import parse_config, save_config
 from lic.codecs import load_codec, save_codec
 from lic.codecs.checkpoint import shipped_codecs
-from lic.curves.results import load_results, save_results
+from lic.curves.files import load_results, save_results
 from lic.settings.train import TrainConfig
 
 ROOT = Path(__file__).parents[1]

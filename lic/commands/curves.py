@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 from lic.cli import KEEP_LINES
+from lic.curves.files import load_results
 from lic.curves.reference import by_dataset
-from lic.curves.results import load_results
 from lic.settings.names import FitName
 
 

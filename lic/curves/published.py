@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lic.atomic import write_file
-from lic.curves.results import Bits, Point, Results, list_tasks, load_results
+from lic.curves.files import load_results
+from lic.curves.results import Bits, Point, Results, list_tasks
 
 Columns = Mapping[str, list[float]]
 _QUALITIES = {"psnr": "psnr", "psnr-rgb": "psnr", "ms-ssim": "ms-ssim", "ms-ssim-rgb": "ms-ssim"}

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from lic.curves.results import Results, check_protocols, load_results
+from lic.curves.files import load_results
+from lic.curves.results import Results, check_protocols
 from lic.curves.seeds import group_seeds
 
 

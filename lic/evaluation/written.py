@@ -8,8 +8,9 @@ from torchvision.utils import save_image
 
 from lic.atomic import replacing
 from lic.curves.figure import draw_curves
+from lic.curves.files import save_results
 from lic.curves.naming import file_stems
-from lic.curves.results import Results, save_results
+from lic.curves.results import Results
 from lic.evaluation.rate_task import RateTask
 from lic.images import crop_to, pad_at_least, read_image
 

@@ -10,8 +10,9 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from lic.curves.files import load_results
 from lic.curves.reference import choose_reference
-from lic.curves.results import check_protocols, load_results
+from lic.curves.results import check_protocols
 from lic.settings.names import FitName
 
 _PAGE = """<!doctype html>

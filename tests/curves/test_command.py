@@ -12,8 +12,8 @@ from PIL import Image
 
 from lic.commands.curves import main
 from lic.commands.report import main as report
+from lic.curves.files import load_results, save_results
 from lic.curves.looks import looks
-from lic.curves.results import load_results, save_results
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 
 from lic.commands.curves import main
 from lic.curves.bjontegaard_delta import bd_rate
+from lic.curves.files import load_results
 from lic.curves.published import export_compressai, read_curves
-from lic.curves.results import Results, load_results
+from lic.curves.results import Results
 
 RESULTS = Path(__file__).parents[2] / "results"
 KODAK = [load_results(RESULTS / "photo_codecs" / "kodak" / f"{name}.json") for name in ("jpeg", "webp")]

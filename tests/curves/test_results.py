@@ -12,15 +12,8 @@ import pytest
 from lic.curves.bjontegaard_delta import bd_accuracy, bd_rate
 from lic.curves.costs import Costs
 from lic.curves.facts import Facts
-from lic.curves.results import (
-    Point,
-    facts_of,
-    list_networks,
-    list_tasks,
-    load_results,
-    read_environment,
-    save_results,
-)
+from lic.curves.files import load_results, save_results
+from lic.curves.results import Point, facts_of, list_networks, list_tasks, read_environment
 from lic.curves.seeds import merge_seeds
 from lic.curves.table import markdown_table
 from lic.report.page import build_report

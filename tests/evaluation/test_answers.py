@@ -10,7 +10,7 @@ from PIL import Image
 
 from lic.backbones.vlm import Reader
 from lic.commands import eval as evaluation
-from lic.curves.results import load_results
+from lic.curves.files import load_results
 from lic.evaluation import plan
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.exported import export

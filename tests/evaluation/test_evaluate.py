@@ -14,7 +14,8 @@ from torch import Tensor
 from lic.bitstream import Encoded
 from lic.codecs import load_codec
 from lic.curves.facts import TASKS_OF_OLDER_FILES
-from lic.curves.results import Point, load_results, task_of
+from lic.curves.files import load_results
+from lic.curves.results import Point, task_of
 from lic.distortions.mlclipsim import Seen
 from lic.evaluation.baselines import PillowCoder
 from lic.evaluation.coders import Coder, LearnedCoder

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from lic.curves.results import load_results
+from lic.curves.files import load_results
 from lic.evaluation.baselines import PillowCoder, quality_for_bpp
 from lic.evaluation.evaluate import code, plan_batches
 from lic.evaluation.measure import build_measures

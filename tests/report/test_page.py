@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lic.commands.report import main
-from lic.curves.results import save_results
+from lic.curves.files import save_results
 
 NASTY = "<b>codec</b></script><script>alert(1)</script>&{title}"
 BPP, PSNR_DB = [0.1, 0.2, 0.4, 0.7], [24, 27, 30, 32]

@@ -11,7 +11,8 @@ import pytest
 import wandb
 
 from lic.codecs.checkpoint import SHIPPED, load_codec, save_codec
-from lic.curves.results import Results, save_results
+from lic.curves.files import save_results
+from lic.curves.results import Results
 from lic.evaluation.written import write_results
 from lic.images import write_image
 from lic.printing import Console

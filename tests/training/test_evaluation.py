@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lic.curves.results import Results, load_results
+from lic.curves.files import load_results
+from lic.curves.results import Results
 from lic.evaluation.rate_task import RateTask
 from lic.printing import Console
 from lic.settings.evaluate import EvalConfig, TrainingEvalConfig
