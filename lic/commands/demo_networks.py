@@ -1,7 +1,7 @@
 """Train the networks of the demo scenes from nothing and write checkpoints/{demo,voters}/*.safetensors.
 
     python -m lic demo-networks classifier --steps 100     # one of them, badly, in a minute
-    python -m lic demo-networks                            # the four of demo/: about 80 minutes on two cores
+    python -m lic demo-networks                            # the five of demo/: over 80 minutes on two cores
     python -m lic demo-networks voters --num_scenes 8192   # those that vote besides: 47 minutes, one thread
 
 They learn from scenes of the split "networks" alone and are judged on those of "val", as drawn and as JPEG of

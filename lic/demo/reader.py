@@ -69,7 +69,7 @@ def to_answer(logits: Tensor, question: str) -> str:
 
 
 def build_scene_reader() -> SceneReader:
-    """An untrained reader of 1.1 M parameters."""
+    """An untrained reader of 1.2 M parameters."""
     return SceneReader()
 
 
