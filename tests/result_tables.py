@@ -52,7 +52,7 @@ def tables() -> Iterator[str]:
     """Yield every table, ending in a newline."""
     demo = load("demo", *SHIPPED, "jpeg", "webp", "avif")
     yield markdown_table(demo)
-    yield markdown_bd_rates(demo[0], demo, QUALITIES)
+    yield markdown_bd_rates(demo[0], demo, (*TASKS, "pope", "psnr"))
 
     names = [f"mbt2018-mean-vbr-{arm}-seed{seed}" for arm in ("mse", "ms-ssim", "mlclipsim") for seed in range(3)]
     seeds = load("demo_distortions", *names)
@@ -84,6 +84,7 @@ def tables() -> Iterator[str]:
     yield _votes("pcmp", "demo encoder", "ML-CLIPSim, the default (layers 0, 1, 2)")
     yield _votes("pcmp/photos", "`photos`", "ML-CLIPSim's formula, the default (layers 0 to 3)")
     yield _speed()
+    yield markdown_bd_rates(demo[0], demo, ("seedbench", "mlclipsim", "ms-ssim"))
 
 
 def _one_stream(original: Results, tuned: Results) -> str:
