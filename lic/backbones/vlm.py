@@ -201,13 +201,21 @@ def build_vlm(spec: str, device: torch.device) -> VisionLanguageModel:
     transformers.logging.disable_progress_bar()
     dtype = torch.bfloat16 if pick_precision("auto", device).is_bf16 else torch.float32
     where = Path(spec).expanduser()
+    require(where.is_dir() or not (where.exists() or spec.startswith(("/", ".", "~"))),
+            f"network 'hf:{spec}' is no folder; expected one with config.json, *.safetensors and the processor's "
+            "files, or a name on the hub")
     source: str = str(where) if where.is_dir() else spec
     with _in_one_line(spec):
         config = transformers.AutoConfig.from_pretrained(source)
     _check_memory(spec, config, dtype, device)
     with _in_one_line(spec):
-        network = transformers.AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
+        network, loading = transformers.AutoModelForImageTextToText.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        unfit = sorted(map(str, (*loading["missing_keys"], *loading["mismatched_keys"])))  # they are random now
+        require(not unfit, f"{len(unfit)} of its weights are missing or of another size, such as {(unfit or [''])[0]}")
         processor = transformers.AutoProcessor.from_pretrained(source)
+        require(getattr(processor, "chat_template", None) is not None, "its processor has no chat template")
         limits = LIMITS.get(config.model_type, {})
         processor.image_processor = transformers.AutoImageProcessor.from_pretrained(
             source, backend="torchvision", **limits
@@ -256,8 +264,9 @@ def _in_one_line(spec: str) -> Iterator[None]:
     """Say in a line what is missing of a model; transformers says it in many, by errors of many kinds."""
     try:
         yield
-    except (OSError, ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of damaged files: safetensors', tokenizers' and whatever transformers stumbles over
         cause = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".: ")
+        advice = "or a name on the hub" if Path(spec).expanduser().is_dir() else (
+            f"or a name on the hub: `hf download {spec}` fetches it where there is a network")
         raise ValueError(f"network 'hf:{spec}' cannot be had: {cause}; expected a folder with config.json, "
-                         f"*.safetensors and the processor's files, or a name on the hub: `hf download {spec}` "
-                         "fetches it where there is a network") from error
+                         f"*.safetensors and the processor's files, {advice}") from error

@@ -57,7 +57,7 @@ def convert_dcvc(source: Path) -> Codec:
     try:
         codec = build_codec("dcvc-uf-intra", state["gain_g_a"].shape[1], state["gain_y"].shape[1], LMBDAS)
     except KeyError as error:
-        raise ValueError(f"checkpoint {source} is not of DCVC-UF-Intra: it lacks {error}") from error
+        raise ValueError(f"{source} is not of DCVC-UF-Intra: it lacks q_scale_enc or q_scale_y_enc") from error
     except (ValueError, IndexError) as error:
         raise ValueError(f"checkpoint {source} is not of DCVC-UF-Intra: {error}") from error
     fill(codec.network, state, source)

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("codec", choices=["mlicpp", "dcvc-uf-intra", *sorted(zoo.model_urls), *UPSTREAM])
     parser.add_argument("source", type=Path, help="a .pth.tar of the other project")
     parser.add_argument("target", type=Path, help="a .safetensors file")
-    parser.add_argument("--lmbda", type=float, help="what it was trained for, but of dcvc-uf-intra; streams name it")
+    parser.add_argument("--lmbda", type=float, help="what it was trained for; streams name it; not for dcvc-uf-intra")
     parser.add_argument("--distortion", choices=["mse", "ms-ssim"], default="mse", help="what it was trained for")
     settings = parser.parse_args(argv)
     if settings.target.suffix != ".safetensors":

@@ -11,11 +11,12 @@ import csv
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lic.atomic import write_file
+from lic.atomic import replacing, write_file
 from lic.curves.results import Results, task_of
 from lic.data.questions import CHOICES, Question
 from lic.evaluation.rate_task import RateTask
@@ -29,11 +30,17 @@ LMUDATA = {"pope": "POPE", "seedbench": "SEEDBench_IMG", "textvqa": "TextVQA_VAL
 LMMS_EVAL = {"pope": "POPE/test", "seedbench": "SEED-Bench/test", "textvqa": "textvqa/validation"}
 
 
-def check_export(rate_tasks: Sequence[RateTask], limit: int | None) -> None:
-    """Refuse an export of nothing, or of a part, before any image is coded."""
+def check_export(folder: Path, rate_tasks: Sequence[RateTask], limit: int | None) -> None:
+    """Refuse an export of nothing, of a part, or to where nothing can be written, before any image is coded."""
     tasks = [task for each in rate_tasks for task in each.tasks if isinstance(task, Questions)]
     require(len(tasks) > 0, f"--export writes pictures with questions: give --task {', '.join(LMUDATA)}")
     require(limit is None, "--export is for whole sets, as harnesses score them: leave out --limit")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"--export cannot write to {folder} ({error.strerror}); choose another folder") from error
 
 
 def export(harness: HarnessName, folder: Path, rate_task: RateTask, results: Sequence[Results]) -> list[Path]:
@@ -41,19 +48,18 @@ def export(harness: HarnessName, folder: Path, rate_task: RateTask, results: Seq
 
     Args:
         harness: whose form.
-        folder: what it held of an earlier export is replaced, point by point.
+        folder: what it holds of an earlier export of these tasks is replaced; nothing else is touched.
         rate_task: whose samples are all kept.
         results: of its coders.
 
     Raises:
-        ValueError: a picture is missing.
+        ValueError: a picture is missing, or files are in the way.
     """
     places = [rate_task.place(each.curve, point) for each in results for point in each.points]
     tasks = {task_of(task.name): task for task in rate_task.tasks if isinstance(task, Questions)}
     written = []
     for place in (rate_task.samples / "original", *places):
         target = folder / place.relative_to(rate_task.samples)
-        shutil.rmtree(target, ignore_errors=True)
         for name, task in tasks.items():
             pictures = {path: place / rate_task.sampled.get(path, "") for path in task.images}
             missing = [path for path, picture in pictures.items() if not picture.is_file()]
@@ -65,9 +71,7 @@ def export(harness: HarnessName, folder: Path, rate_task: RateTask, results: Seq
 
 
 def _write_lmudata(name: str, questions: Sequence[Question], pictures: Mapping[Path, Path], target: Path) -> None:
-    folder = target / "images" / LMUDATA[name]
-    folder.mkdir(parents=True)
-    copies = {path: shutil.copyfile(picture, folder / picture.name) for path, picture in pictures.items()}
+    copies = _copy(pictures, target / "images" / LMUDATA[name])
     rows = [{"index": i, **_lmudata_row(name, each), "image_path": str(copies[each.image].resolve())}
             for i, each in enumerate(questions)]  # fmt: skip
     text = io.StringIO()
@@ -75,6 +79,20 @@ def _write_lmudata(name: str, questions: Sequence[Question], pictures: Mapping[P
     writer.writeheader()
     writer.writerows(rows)
     write_file(text.getvalue(), target / f"{LMUDATA[name]}.tsv")
+
+
+def _copy(pictures: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
+    """Copy pictures to a folder that holds no others, for harnesses may read whatever is there; return their copies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = {picture.name for picture in pictures.values()} | {"metadata.jsonl"}
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in own)
+    require(not strangers, f"--export: {folder} holds {(strangers or [''])[0]}, which is not of this export; choose "
+                           "another folder, or empty it")  # fmt: skip
+    copies = {path: folder / picture.name for path, picture in pictures.items()}
+    for path, picture in pictures.items():
+        with replacing(copies[path]) as temporary:
+            shutil.copyfile(picture, temporary)
+    return copies
 
 
 def _lmudata_row(name: str, each: Question) -> Row:
@@ -89,10 +107,8 @@ def _lmudata_row(name: str, each: Question) -> Row:
 
 def _write_lmms_eval(name: str, questions: Sequence[Question], pictures: Mapping[Path, Path], target: Path) -> None:
     folder = target / "lmms-lab-encoder" / LMMS_EVAL[name]
-    folder.mkdir(parents=True)
-    for picture in pictures.values():
-        shutil.copyfile(picture, folder / picture.name)
-    rows = [_lmms_eval_row(name, each, pictures[each.image].name) for each in questions]
+    copies = _copy(pictures, folder)
+    rows = [_lmms_eval_row(name, each, copies[each.image].name) for each in questions]
     write_file("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), folder / "metadata.jsonl")
 
 

@@ -55,7 +55,7 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> list[list[Re
         config, MetricsConfig(config.mlclipsim), device, console, dataclasses.asdict(config), shard
     )
     if config.export:
-        check_export(rate_tasks, config.limit)
+        check_export(Path(config.export[1]), rate_tasks, config.limit)
     place(rate_tasks, Path(config.output), None if config.save_images or config.export else NUM_SAMPLES)
     for rate_task in rate_tasks:
         _ = rate_task.ceiling  # whatever is wrong with networks or labels shows before the first image is coded

@@ -67,7 +67,7 @@ class TrainConfig:
     """Train a codec: bpp + lmbda * scale * distortion."""
 
     lmbda: float | list[float] = 0.01
-    """rate-distortion trade-off, on CompressAI's MSE grid 0.0018 .. 0.18; several for a variable-rate codec (-vbr)"""
+    """rate-distortion trade-off, on CompressAI's MSE grid 0.0018 .. 0.18; several for -vbr codecs and dcvc-uf-intra"""
     distortion: DistortionName | GuestFile = "mlclipsim"
     """what the reconstruction is judged by, or the Python file of one of your own (docs/extend.md)"""
     distortion_scale: float | str | None = None

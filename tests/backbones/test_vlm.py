@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from lic.backbones import vlm
 from lic.backbones.networks import build_network
@@ -104,10 +105,30 @@ def test_a_model_without_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lacking", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_a_folder_that_lacks_something(lacking: str, tmp_path: Path) -> None:
     (save_internvl(tmp_path) / lacking).unlink()
-    said = rf"network 'hf:{re.escape(str(tmp_path))}' cannot be had: .*hf download"
+    said = rf"network 'hf:{re.escape(str(tmp_path))}' cannot be had: .*expected a folder with config\.json"
     with pytest.raises(ValueError, match=said) as info:
         build_vlm(str(tmp_path), CPU)
     assert "\n" not in str(info.value)
+
+
+def test_half_of_the_weights(tmp_path: Path) -> None:
+    """transformers would draw the others at random, and say so in a log that is not shown."""
+    file = save_internvl(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    save_file(dict(list(weights.items())[: len(weights) // 2]), file, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"cannot be had: \d+ of its weights are missing or of another size, such as"):
+        build_vlm(str(tmp_path), CPU)
+    file.write_bytes(file.read_bytes()[:5000])  # a download that was cut
+    with pytest.raises(ValueError, match="cannot be had: Error while deserializing header"):
+        build_vlm(str(tmp_path), CPU)
+    with pytest.raises(ValueError, match=r"model\.safetensors' is no folder; expected one with config\.json"):
+        build_vlm(str(file), CPU)
+
+
+def test_a_processor_without_a_chat_template(tmp_path: Path) -> None:
+    (save_internvl(tmp_path) / "chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match="cannot be had: its processor has no chat template"):
+        build_vlm(str(tmp_path), CPU)
 
 
 def test_the_hub_out_of_reach() -> None:

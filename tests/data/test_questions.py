@@ -1,6 +1,7 @@
 """Official files of questions, small, and what is wrong with others."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,12 +70,19 @@ def test_textvqa(tmp_path: Path) -> None:
     [
         (write_pope, read_pope, {**POPE_ROW, "label": "maybe"}, "label 'maybe' of question 1 is neither yes nor no"),
         (write_pope, read_pope, {"question": "?"}, "coco_pope_random.json is damaged or of another form: it has no"),
-        (write_pope, read_pope, [1], "coco_pope_random.json is damaged or of another form"),
+        (write_pope, read_pope, [1], "another form: expected a JSON object on each line, with question_id, image,"),
+        (write_pope, read_pope, {**POPE_ROW, "text": None}, "expected text as text of question 1, came null"),
+        (write_pope, read_pope, {**POPE_ROW, "text": "\ud800?"}, "expected text as text of question 1, came"),
+        (write_pope, read_pope, {**POPE_ROW, "image": 7}, "expected text as image of question 1, came 7"),
+        (write_pope, read_pope, {**POPE_ROW, "image": "/etc/passwd"}, "image '/etc/passwd' is a path; expected a file"),
+        (write_seedbench, read_seedbench, {**SEED_ROW, "data_id": "../x"}, "image '../x' is a path; expected a file's"),
+        (write_seedbench, read_seedbench, {**SEED_ROW, "question_type_id": 99}, "question_type has no name for 99"),
+        (write_seedbench, read_seedbench, {**SEED_ROW, "choice_c": None}, "expected text as choice_c of question 1016"),
         (write_pope, read_pope, {**POPE_ROW, "image": "x.jpg"}, "1 of 1 images that coco_pope_random.json asks about"),
         (write_seedbench, read_seedbench, {**SEED_ROW, "answer": "E"}, "'E' of question 101669 is none of A, B, C, D"),
         (write_seedbench, read_seedbench, {"data_type": "video"}, "asks nothing about images"),
         (write_seedbench, read_seedbench, {}, "it has no 'data_type'"),
-        (write_textvqa, read_textvqa, {**TEXT_ROW, "answers": None}, "of another form"),
+        (write_textvqa, read_textvqa, {**TEXT_ROW, "answers": None}, "expected the answers of several people to ques"),
         (write_textvqa, read_textvqa, {**TEXT_ROW, "image_id": "0"}, "1 of 1 images that TextVQA_0.5.1_val.json asks"),
     ],
 )
@@ -95,6 +103,19 @@ def test_other_files_are_refused_in_a_line(
 def test_what_is_missing_is_named(read: Callable[[Path], list[Question]], file: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"no {file} in .*: expected it there or in .*https://"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [("", "coco_pope_popular.json asks nothing about images"), ("[" * 100_000, "popular.json is damaged or of another"),
+     (2 * (json.dumps(POPE_ROW) + "\n"), "popular.json asks the same of an image 2 times: 'Is there a car"),
+     (json.dumps({**POPE_ROW, "image": "x.jpg"}), "1 of 1 images that coco_pope_popular.json asks about are missing")],
+)  # fmt: skip
+def test_one_split_is_wrong(content: str, line: str, tmp_path: Path) -> None:
+    write_pope(tmp_path)
+    (tmp_path / "output/coco/coco_pope_popular.json").write_text(content)
+    with pytest.raises(ValueError, match=re.escape(line)):
+        read_pope(tmp_path)
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:

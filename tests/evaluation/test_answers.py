@@ -110,6 +110,7 @@ def test_exported_for_lmms_eval(tmp_path: Path) -> None:
         (["--export", "lmudata", "x", "--limit", "3"], "--export is for whole sets, as harnesses score them: leave"),
         (["--export", "lmudata"], "export takes a harness and a folder (lmudata FOLDER or lmms-eval FOLDER), got lmu"),
         (["--export", "x", "y"], "got x y"),
+        (["--export", "lmudata", "/proc/x"], "--export cannot write to /proc/x (No such file or directory); choose"),
         (["--export", "lmudata", "x", "--task", "voc-seg"], "give --task pope, seedbench, textvqa"),
         (["--network", "demo:vit"], "network demo-vit is a classifier; pope needs a vision-language model, seedbench"),
         (["--task", "textvqa"], "textvqa has no demo scenes; give --data_root"),
@@ -131,6 +132,12 @@ def test_a_missing_picture_is_not_exported(tmp_path: Path) -> None:
     plan.place([rate_task], tmp_path / "out", None)
     results = list(rate_task.results([PillowCoder("jpeg", 30)]))
     export("lmudata", tmp_path / "whole", rate_task, results)
+    (tmp_path / "whole/mine.txt").write_text("mine")
+    export("lmudata", tmp_path / "whole", rate_task, results)  # again: in the place of the first
+    assert (tmp_path / "whole/mine.txt").exists()
+    (tmp_path / "whole/jpeg/q30/images/POPE/holiday.png").write_text("mine")
+    with pytest.raises(ValueError, match=r"q30/images/POPE holds holiday\.png, which is not of this export; choose"):
+        export("lmudata", tmp_path / "whole", rate_task, results)
     lost = next((tmp_path / "out/samples/jpeg/q30").glob("*.png"))
     lost.unlink()
     with pytest.raises(ValueError, match=rf"1 of 16 pictures of pope are missing from .*q30, first .*{lost.stem}"):
