@@ -109,7 +109,8 @@ class RateTask:
         learned = [coder for coder in coders if isinstance(coder, LearnedCoder) and self.shard.rank == 0]
         costs = {coder.checkpoint: coder.costs() for coder in learned if coder.checkpoint}
         self._write_originals()
-        self._write_answers(self.originals, "original")
+        if self.shard.rank == 0:  # others may not have asked for the ceiling
+            self._write_answers(self.originals, "original")
         self.shard.barrier()  # before anybody looks which samples there are
         points: dict[Curve, list[Point]] = {}
         programs: dict[Curve, dict[str, str]] = {}
@@ -149,7 +150,7 @@ class RateTask:
                             self.protocol)  # fmt: skip
 
     def _write_answers(self, records: Sequence[Record], *names: str) -> None:
-        if self.folder and self.shard.rank == 0:
+        if self.folder:
             predictions = dict(zip(self.images, (record.predictions for record in records), strict=True))
             write_answers(self.tasks, predictions, self.folder.joinpath("answers", *names))
 
