@@ -107,6 +107,10 @@ def open_shards(pattern: str, console: Console) -> Shards:
     urls = sorted(map(str, folder.glob("*.tar"))) if folder.is_dir() else expand_urls(os.path.expanduser(pattern))
     if not urls:
         raise ValueError(f"folder '{pattern}' holds no .tar file; `lic shards` makes them of a folder of images")
+    lost = sorted(name for name in folder.glob("*.index.npy") if not name.with_suffix("").with_suffix(".tar").exists())
+    if lost:
+        raise ValueError(f"folder '{pattern}' lacks {len(lost)} shards whose indexes are there, first that of "
+                         f"{lost[0].name}; put them back, or delete their indexes")
     tables, damages = [], []
     for url in track(urls, "shards", console=console, transient=True, disable=not console.is_terminal):
         table, damage = index_of(url)

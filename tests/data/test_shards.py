@@ -265,6 +265,13 @@ def test_refused_in_a_line(photos: Path, shards: Path, tmp_path: Path) -> None:
     assert "is no index of a shard" in refused(str(shards))
 
 
+def test_a_shard_that_is_gone(shards: Path) -> None:
+    """Its index is still there: a run must not go on with fewer images, in silence."""
+    (shards / "000001.tar").unlink()
+    with pytest.raises(ValueError, match=r"lacks 1 shards whose indexes are there, first that of 000001\.index\.npy"):
+        open_shards(str(shards), QUIET)
+
+
 def test_held_out_images_are_not_trained_on(shards: Path) -> None:
     source = open_shards(str(shards), QUIET)
     folder, paths = held_out_of(source)
