@@ -14,8 +14,15 @@ from lic.codecs.synthesis import reconstruct_from_symbols, tune_synthesis_alone
 from lic.settings.names import CodecName
 from tests.codecs.conftest import a_point
 
-CODECS: tuple[CodecName, ...] = get_args(CodecName)
+GAINS_INSIDE: CodecName = "dcvc-uf-intra"
+"""Its decoder takes the rate's gain beside the latent."""
+CODECS: list[CodecName] = [name for name in get_args(CodecName) if name != GAINS_INSIDE]
 PARENT = "ab" * 32
+
+
+def test_a_decoder_with_gains_inside_is_refused(make_codec: Any) -> None:
+    with pytest.raises(ValueError, match=f"--train decoder cannot tune {GAINS_INSIDE}: it wants a module `g_s`"):
+        tune_synthesis_alone(make_codec(GAINS_INSIDE), GAINS_INSIDE, PARENT)
 
 
 @pytest.mark.parametrize("name", CODECS)

@@ -46,7 +46,7 @@ def test_an_unknown_network_is_named(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["clop"])
     error = capsys.readouterr().err
-    assert "network 'clop' is unknown; choose from: clip, classifier, detector, segmenter, mobilenet" in error
+    assert "network 'clop' is unknown; choose from: clip, classifier, detector, segmenter, reader, mob" in error
 
 
 def test_jpeg_is_pillow_s(tmp_path: Path) -> None:

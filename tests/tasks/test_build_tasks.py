@@ -150,14 +150,13 @@ def test_settings_list_the_cards() -> None:
 
 def test_files_of_before_the_cards_are_shown_alike() -> None:
     """Should a card's words change, this goes: older files keep theirs."""
-    assert {
-        card.name + verdict.suffix: verdict.facts for card in CARDS for verdict in card.verdicts
-    } == TASKS_OF_OLDER_FILES
+    facts = {card.name + verdict.suffix: verdict.facts for card in CARDS for verdict in card.verdicts}
+    assert {name: facts[name] for name in TASKS_OF_OLDER_FILES} == TASKS_OF_OLDER_FILES
 
 
 def test_tasks_without_demo_scenes() -> None:
     for name in get_args(TaskName):
-        if name not in (*DEMO, "consistency"):
+        if name not in (*DEMO, "pope", "seedbench", "consistency"):
             assert refused([name], []).startswith(f"{name} has no demo scenes; give --data_root")
 
 
