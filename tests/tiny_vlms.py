@@ -52,6 +52,24 @@ def save_qwen(folder: Path, seed: int = 0) -> Path:
     return _save(folder, transformers.Qwen2_5_VLForConditionalGeneration, config, processor, seed)
 
 
+def save_qwen3(folder: Path, seed: int = 0) -> Path:
+    """Save a Qwen3-VL, whose tower hands on features of several layers."""
+    tokenizer = _tokenizer({"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"})
+    tokens = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
+    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in tokens.items()}
+    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    config = transformers.Qwen3VLConfig(
+        vision_config={"hidden_size": 32, "out_hidden_size": 32, "depth": 2, "num_heads": 2, "intermediate_size": 64,
+                       "deepstack_visual_indexes": [0], "num_position_embeddings": 64},
+        text_config={**_text(tokenizer), "head_dim": 16, "max_position_embeddings": 8192, "rope_parameters": rope},
+        **ids,
+    )  # fmt: skip
+    images = transformers.Qwen2VLImageProcessor(patch_size=16)
+    chat = CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
+    processor = transformers.Qwen3VLProcessor(images, tokenizer, transformers.Qwen3VLVideoProcessor(), chat)
+    return _save(folder, transformers.Qwen3VLForConditionalGeneration, config, processor, seed)
+
+
 def _tokenizer(special: dict[str, str]) -> transformers.PreTrainedTokenizerFast:
     marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", *special.values()]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*marks, "<unk>", *WORDS])}, "<unk>"))

@@ -63,16 +63,14 @@ class Reader:
 
     @torch.no_grad()
     def _ask(self, questions: Sequence[str]) -> list[str]:
-        owner, model = self._model, self._model.network
+        owner = self._model
         inputs = owner.prepare([self._picture] * len(questions), questions)
+        if owner.takes_features and self._features is None:
+            self._features = owner.look(inputs, len(questions))
         if owner.takes_features:
-            if self._features is None:
-                rows = {key: len(inputs[key]) // len(questions) for key in owner.picture_keys if key in inputs}
-                own = {key: inputs[key][:num_rows] for key, num_rows in rows.items()}
-                self._features = model.get_image_features(**own, return_dict=True).pooler_output
             del inputs["pixel_values"]
             inputs["mm_encoder_outputs"] = {"image": _repeat(self._features, len(questions))}
-        written = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
+        written = owner.network.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in owner.processor.batch_decode(written, skip_special_tokens=True)]
 
 
@@ -100,7 +98,7 @@ class VisionLanguageModel:
         self.name = Path(spec).name
         self.network, self.processor = network.eval().requires_grad_(False), processor
         self.takes_features = "mm_encoder_outputs" in inspect.signature(network.forward).parameters
-        self.picture_keys = list(inspect.signature(network.get_image_features).parameters)
+        """Whether the tower's output may be given in place of a picture, for as many questions as there are."""
         self.particulars = _particulars(spec, network, processor) | {"image_of_640x480": self._check()}
         self.fingerprint = weights_digest(network, repr(self.particulars))
 
@@ -123,10 +121,22 @@ class VisionLanguageModel:
         inputs["pixel_values"] = inputs["pixel_values"].to(self.network.dtype)
         return dict(inputs)
 
+    def look(self, inputs: dict[str, Any], times: int) -> Any:
+        """Return what the vision tower makes of one picture, of inputs that hold it so many times.
+
+        Models that hand on more than the last layer's features, as Qwen3-VL does, get the picture with every question.
+        """
+        keys = [key for key in inspect.signature(self.network.get_image_features).parameters if key in inputs]
+        own = {key: inputs[key][: len(inputs[key]) // times] for key in keys}
+        seen = self.network.get_image_features(**own, return_dict=True)
+        self.takes_features = set(seen) <= {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
+        return seen.pooler_output
+
     def _check(self) -> str:
         """Return how many tokens an image of 640 x 480 px takes, refusing what the limits do not give."""
         inputs = self.prepare([Image.new("RGB", TEST_SIZE)], ["?"])
-        num_tokens = int((inputs["input_ids"] == self.network.config.image_token_id).sum())
+        token = getattr(self.network.config, "image_token_id", -1)
+        num_tokens = int((inputs["input_ids"] == token).sum())
         expected, shape = num_tokens, ""
         match self.network.config.model_type:
             case "internvl":
@@ -134,6 +144,8 @@ class VisionLanguageModel:
             case "qwen2_5_vl":
                 rows, columns = _qwen_grid(self.processor.image_processor)
                 expected, shape = rows * columns // 4, f"image_grid_thw {inputs['image_grid_thw'].tolist()[0]}, "
+            case _ if token == -1:
+                return "unknown"
         require(num_tokens == expected > 0, f"{self.name} reads an image of 640 x 480 px as {num_tokens} tokens, not "
                 f"{expected}: this transformers prepares images in another way than lic knows of")
         return f"{shape}{num_tokens} tokens"

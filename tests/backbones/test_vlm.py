@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from lic.backbones import vlm
 from lic.backbones.networks import build_network
 from lic.backbones.vlm import VisionLanguageModel, build_vlm
-from tests.tiny_vlms import save_internvl, save_qwen
+from tests.tiny_vlms import save_internvl, save_qwen, save_qwen3
 
 CPU = torch.device("cpu")
 QUESTIONS = ["Is there a star ?", "Is there a circle ?", "red", "A or B ?"]
@@ -46,6 +46,16 @@ def test_the_vision_tower_runs_once_and_changes_nothing(model: VisionLanguageMod
     plain = model.processor.batch_decode(own, skip_special_tokens=True)
     assert len(calls) == 2 and answers == [text.strip() for text in (*plain, *plain[:2])]
     assert model(IMAGES)[1](QUESTIONS) != answers[:4]
+
+
+def test_a_tower_that_hands_on_more(tmp_path: Path) -> None:
+    """Qwen3-VL's features of several layers cannot be given in place of the picture: it is looked at for each batch."""
+    model = build_vlm(str(save_qwen3(tmp_path)), CPU)
+    answers = model(IMAGES)[0](QUESTIONS)
+    asked = model.prepare([_picture(IMAGES[0])] * 4, QUESTIONS)
+    own = model.network.generate(**asked)[:, asked["input_ids"].shape[1] :]
+    assert answers == [text.strip() for text in model.processor.batch_decode(own, skip_special_tokens=True)]
+    assert not model.takes_features and model.particulars["image_of_640x480"].endswith("tokens")
 
 
 def _picture(image: torch.Tensor) -> Image.Image:
