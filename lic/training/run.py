@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import signal
+import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -249,22 +250,32 @@ def fit(module: CodecTraining, images: Source, folder: Path, callbacks: list[pl.
         trainer.fit(module, _Loader(images, config), ckpt_path=config.resume, weights_only=True)
     except JudgingStopped:
         return  # LastCheckpoint knows
-    except RuntimeError as error:
-        if lost := _lost(str(error), trainer):
+    except (RuntimeError, OSError, EOFError) as error:
+        if lost := _lost(error, trainer):
             last = folder / "last.ckpt"  # of the run on rank 0 only
             way = f"--resume {last} goes on" if last.exists() else "--resume goes on from last.ckpt, if it had one yet"
             raise ValueError(f"{lost}; {way}") from error
         raise
 
 
-def _lost(message: str, trainer: pl.Trainer) -> str | None:
-    """Return which other process ended, if that is what torch says; a worker's end may be told in any line of ours."""
-    if worker := re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed|exited)", message):
-        return (f"the worker that read images, process {worker[1]}, ended early, probably for lack of memory; "
+def _lost(error: Exception, trainer: pl.Trainer) -> str | None:
+    """Return which other process ended, if that is what happened; a worker's end may be told in any line of ours."""
+    message = str(error)
+    told = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed|exited)", message)
+    if worker := told[1] if told else ", ".join(_dead_workers(error)):
+        return (f"the worker that read images, process {worker}, ended early, probably for lack of memory; "
                 "--num_workers 0 needs least")  # fmt: skip
     if trainer.world_size > 1 and re.search("gloo|NCCL", message):
         return f"process {trainer.global_rank} of {trainer.world_size} lost another one, which ended"
     return None
+
+
+def _dead_workers(error: Exception) -> list[str]:
+    """Return the workers that ended while a batch of theirs was fetched: then the connection to them breaks first."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "_try_get_data":  # torch's, in the main process
+            return [str(each.pid) for each in frame.f_locals["self"]._workers if each.exitcode not in (None, 0)]
+    return []
 
 
 class _Loader(pl.LightningDataModule):

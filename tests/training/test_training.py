@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -29,7 +29,7 @@ from lic.settings.metrics import MetricsConfig, MLCLIPSimConfig
 from lic.settings.tracking import WandbConfig
 from lic.settings.train import TrainConfig, TrainerConfig
 from lic.training.module import CodecTraining
-from lic.training.run import check_devices, train
+from lic.training.run import _dead_workers, check_devices, train
 from tests.support import SMALL_TRAINING, SMALLER_WORLD
 from tests.wandb_file import read_runs
 
@@ -385,6 +385,30 @@ def test_what_a_resumed_run_may_change_and_what_it_keeps(tmp_path: Path) -> None
     recorded = yaml.safe_load((folder / "config.yaml").read_text())
     assert (recorded["clip_norm"], recorded["trainer"]["max_steps"]) == (0.5, 4)
     assert recorded["warmup_mse"] == 0.25, "the warm-up was one step long, and is over"
+
+
+def test_a_worker_whose_connection_breaks_is_found() -> None:
+    """As it does where it dies while its batch is fetched, before torch tells of its end."""
+
+    class Batches:
+        """Stands where torch's iterator of a DataLoader does, in a traceback."""
+
+        def __init__(self) -> None:
+            self._workers = [get_context("spawn").Process(target=time.sleep, args=(60,)) for _ in range(2)]
+
+        def _try_get_data(self) -> None:
+            for worker in self._workers:
+                worker.start()
+            self._workers[1].kill()
+            self._workers[1].join()
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    batches = Batches()
+    with pytest.raises(ConnectionResetError) as info:
+        batches._try_get_data()
+    assert _dead_workers(info.value) == [str(batches._workers[1].pid)]
+    batches._workers[0].kill()
+    assert _dead_workers(ConnectionResetError(104, "of W&B's")) == []
 
 
 @pytest.mark.parametrize("checkpoint_every", [1, 1000])
