@@ -16,6 +16,8 @@ CHAT = (
     "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
 )
 
+QWEN_CHAT = CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
+
 
 def save_internvl(folder: Path, seed: int = 0) -> Path:
     """Save an InternVL of 56 px tiles in 14 px patches, four tokens a tile."""
@@ -37,27 +39,20 @@ def save_internvl(folder: Path, seed: int = 0) -> Path:
 
 def save_qwen(folder: Path, seed: int = 0) -> Path:
     """Save a Qwen2.5-VL, and in its generation_config the penalty that the real one's has."""
-    tokenizer = _tokenizer({"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"})
-    tokens = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
-    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in tokens.items()}
-    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    tokenizer, ids, rope = _qwen()
     config = transformers.Qwen2_5_VLConfig(
         vision_config={"hidden_size": 32, "out_hidden_size": 32, "depth": 2, "num_heads": 2, "intermediate_size": 64,
                        "fullatt_block_indexes": [1], "window_size": 56},
         text_config={**_text(tokenizer), "max_position_embeddings": 8192, "rope_parameters": rope}, **ids,
     )  # fmt: skip
     images = transformers.Qwen2VLImageProcessor()
-    chat = CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
-    processor = transformers.Qwen2_5_VLProcessor(images, tokenizer, transformers.Qwen2VLVideoProcessor(), chat)
+    processor = transformers.Qwen2_5_VLProcessor(images, tokenizer, transformers.Qwen2VLVideoProcessor(), QWEN_CHAT)
     return _save(folder, transformers.Qwen2_5_VLForConditionalGeneration, config, processor, seed)
 
 
 def save_qwen3(folder: Path, seed: int = 0) -> Path:
     """Save a Qwen3-VL, whose tower hands on features of several layers."""
-    tokenizer = _tokenizer({"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"})
-    tokens = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
-    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in tokens.items()}
-    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    tokenizer, ids, rope = _qwen()
     config = transformers.Qwen3VLConfig(
         vision_config={"hidden_size": 32, "out_hidden_size": 32, "depth": 2, "num_heads": 2, "intermediate_size": 64,
                        "deepstack_visual_indexes": [0], "num_position_embeddings": 64},
@@ -65,9 +60,15 @@ def save_qwen3(folder: Path, seed: int = 0) -> Path:
         **ids,
     )  # fmt: skip
     images = transformers.Qwen2VLImageProcessor(patch_size=16)
-    chat = CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
-    processor = transformers.Qwen3VLProcessor(images, tokenizer, transformers.Qwen3VLVideoProcessor(), chat)
+    processor = transformers.Qwen3VLProcessor(images, tokenizer, transformers.Qwen3VLVideoProcessor(), QWEN_CHAT)
     return _save(folder, transformers.Qwen3VLForConditionalGeneration, config, processor, seed)
+
+
+def _qwen() -> tuple[transformers.PreTrainedTokenizerFast, dict[str, int], dict[str, object]]:
+    tokenizer = _tokenizer({"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"})
+    tokens = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
+    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in tokens.items()}
+    return tokenizer, ids, {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
 
 
 def _tokenizer(special: dict[str, str]) -> transformers.PreTrainedTokenizerFast:

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from rich.progress import track
 
 from lic.data.coco import CocoImages, check_masks, read_coco
 from lic.data.voc import CLASSES, SemanticImages
-from lic.demo.scenes import cache_folder
+from lic.demo.scenes import made_once
 
 OVERLAP = 255
 COCO_NAMES = {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv",
@@ -63,22 +60,12 @@ def _read_masks(root: Path, split: str) -> SemanticImages:
 def _drawn_masks(coco: CocoImages) -> Path:
     """Return the folder of the masks, drawn first if it is missing."""
     content = json.dumps(coco.annotations.dataset).encode()
-    folder = cache_folder() / f"coco-masks-{hashlib.sha256(content).hexdigest()[:16]}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".coco-masks-", dir=folder.parent))
-    try:
+
+    def write(folder: Path) -> None:
         for image_id in track(coco.image_ids, "drawing COCO's masks", transient=True):
-            Image.fromarray(draw_mask(coco, image_id)).save(partial / f"{image_id}.png")
-        partial.chmod(0o755)
-        os.rename(partial, folder)
-    except OSError:
-        if not folder.is_dir():  # or else another process was quicker
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+            Image.fromarray(draw_mask(coco, image_id)).save(folder / f"{image_id}.png")
+
+    return made_once(f"coco-masks-{hashlib.sha256(content).hexdigest()[:16]}", write)
 
 
 def draw_mask(coco: CocoImages, image_id: int) -> NDArray[np.uint8]:

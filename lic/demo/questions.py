@@ -1,8 +1,8 @@
 """Questions about the demo scenes, in the files of POPE and SEED-Bench, whose readers read them.
 
-    <cache>/questions-WORLD-N/coco_pope_{random,popular,adversarial}.json
-    <cache>/questions-WORLD-N/SEED-Bench.json
-    <cache>/questions-WORLD-N/{val2014,SEED-Bench-image}     links to the scenes
+    <cache>/questions-of-SCENES/coco_pope_{random,popular,adversarial}.json
+    <cache>/questions-of-SCENES/SEED-Bench.json
+    <cache>/questions-of-SCENES/{val2014,SEED-Bench-image}     links to the scenes
 
 What is right is known from the scenes' captions. As in POPE, a scene is asked about as many absent shapes as it has:
 any, the most frequent ones, or those that are most often together with what is there.
@@ -12,8 +12,6 @@ import json
 import os
 import random
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lic.demo.drawing import COLOURS, SHAPES
-from lic.demo.scenes import cache_folder, scene_counts, scenes_root, world_name
+from lic.demo.scenes import made_once, scenes_root
 
 PLACES = ("upper left", "upper right", "lower left", "lower right")
 TYPES = {"Instance Attributes": 3, "Instance Location": 4, "Instances Counting": 5}
@@ -43,18 +41,8 @@ class Object(NamedTuple):
 def demo_questions() -> Path:
     """Return the folder of the questions about the validation scenes, written first if it is missing."""
     root = scenes_root()
-    folder = cache_folder() / f"questions-{world_name()}-{scene_counts()[1]}"
-    if not folder.is_dir():
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            write_questions(read_objects(root / "coco/annotations/captions_val2017.json"), root, partial)
-            partial.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # or else another process was quicker
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    captions = root / "coco/annotations/captions_val2017.json"
+    return made_once(f"questions-of-{root.name}", lambda folder: write_questions(read_objects(captions), root, folder))
 
 
 def read_objects(captions: Path) -> dict[str, list[Object]]:

@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -54,20 +54,34 @@ class _Record(NamedTuple):
 def scenes_root() -> Path:
     """The folder of the demo scenes, written first if it is missing."""
     num_train, num_val = scene_counts()
-    root = cache_folder() / f"scenes-{world_name()}-{num_train}-{num_val}"
-    if not root.is_dir():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-        try:
-            write_scenes(partial, num_train, num_val)
-            partial.chmod(0o755)
-            partial.rename(root)
-        except OSError:
-            if not root.is_dir():  # or else another process was quicker
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return root
+    name = f"scenes-{world_name()}-{num_train}-{num_val}"
+    return made_once(name, lambda root: write_scenes(root, num_train, num_val))
+
+
+def made_once(name: str, write: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, written first if it is missing; whole or not at all, whoever else writes it.
+
+    Args:
+        name: the folder's; it changes with what is in it.
+        write: is given the folder to write into, which is beside the folder's place.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = cache_folder() / name
+    if folder.is_dir():
+        return folder
+    partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
+    try:
+        write(partial)
+        partial.chmod(0o755)  # mkdtemp's is for its owner alone
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # or else another process was quicker
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
 
 
 def scene_counts() -> tuple[int, int]:

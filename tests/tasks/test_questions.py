@@ -160,7 +160,8 @@ def test_textvqa() -> None:
 
 
 def test_demo_questions_are_right() -> None:
-    """Half of POPE's are yes; every choice of SEED-Bench's is there once, and its letters are spread."""
+    """Half of POPE's are yes; every choice of SEED-Bench's is there once, and its letters are spread; all may read."""
+    assert demo_questions().stat().st_mode & 0o777 == 0o755
     questions = read_pope(demo_questions())
     assert np.mean([question.right == "yes" for question in questions]) == 0.5
     choices = read_seedbench(demo_questions())
